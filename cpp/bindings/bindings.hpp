@@ -1,0 +1,6 @@
+// One function for each concern of the core; each adds its functions and classes to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace emcomp::bindings {}  // namespace emcomp::bindings

@@ -1,0 +1,111 @@
+"""Tables of rows that are read block by block, whatever they are kept in.
+
+A source is the one way in: fitting, encoding and measuring see blocks of consecutive rows and never
+ask for the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp.errors import InputError
+
+BLOCK_BYTES = 64 << 20
+"""Bytes of float32 rows in a block: large enough to keep all threads busy, small beside a table."""
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a source."""
+
+    first: int
+    """Index of the first row."""
+    rows: NDArray[Any]
+    """Array (count, dim): float16, float32 or float64 of any strides and byte order, or uint16
+    holding bfloat16 bits; what the native core takes as a matrix."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Anything with rows in blocks."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimension."""
+        ...
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """Rows [first, first + count), as ``Block.rows`` describes."""
+        ...
+
+
+def block_rows(dim: int, block_bytes: int = BLOCK_BYTES) -> int:
+    """Rows in a block of ``block_bytes`` of float32, a multiple of 256 and at least 256."""
+    return max(block_bytes // (4 * dim) // 256, 1) * 256
+
+
+def blocks(source: Source) -> Iterator[Block]:
+    """All rows of a source in order, block by block."""
+    rows, dim = source.shape
+    step = block_rows(dim)
+    for first in range(0, rows, step):
+        yield Block(first, source.read(first, min(step, rows - first)))
+
+
+class ArraySource:
+    """A two-dimensional array in memory or mapped from a file; its rows are never copied."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimension."""
+        return self.array.shape[0], self.array.shape[1]
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """A view of rows [first, first + count)."""
+        return self.array[first : first + count]
+
+
+def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
+    """An array that the native core takes as a matrix, without copying what is already one.
+
+    Args:
+        X: array-like of shape (rows, dim); float16, float32, float64 or (from ml_dtypes) bfloat16.
+        dtype: ``"bfloat16"`` to read a uint16 array as bfloat16 bits.
+
+    Raises:
+        InputError: if X has another shape or type, or no rows or columns.
+    """
+    array = np.asanyarray(X)
+    if array.ndim != 2:
+        raise InputError(f"expected a table of shape (rows, dim), got shape {array.shape}")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise InputError(f"the table has shape {array.shape}: it needs at least one row and column")
+    if dtype is not None and dtype != "bfloat16":
+        raise InputError(f"dtype must be 'bfloat16' or None, not {dtype!r}")
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16)
+    if array.dtype == np.uint16 and dtype == "bfloat16":
+        return array
+    if array.dtype.kind == "f" and array.dtype.itemsize in (2, 4, 8):
+        return array
+    hint = " (bfloat16 bits need dtype='bfloat16')" if array.dtype == np.uint16 else ""
+    raise InputError(
+        f"a table holds float16, bfloat16, float32 or float64 numbers, not {array.dtype}{hint}"
+    )
+
+
+def as_source(X: Any, dtype: str | None = None) -> Source:
+    """A source over an array, a memory map, or anything that already is a source.
+
+    Raises:
+        InputError: if X is none of these.
+    """
+    if isinstance(X, Source) and not isinstance(X, np.ndarray):
+        return X
+    return ArraySource(check_matrix(X, dtype))
