@@ -3,4 +3,11 @@
 
 #include <pybind11/pybind11.h>
 
-namespace emcomp::bindings {}  // namespace emcomp::bindings
+namespace emcomp::bindings {
+
+void bind_bit_packing(pybind11::module_& module);
+void bind_uniform(pybind11::module_& module);
+void bind_value_histogram(pybind11::module_& module);
+void bind_row_reader(pybind11::module_& module);
+
+}  // namespace emcomp::bindings

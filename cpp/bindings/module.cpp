@@ -35,4 +35,8 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
 
   module.doc() = "The compiled core of emcomp at one instruction-set level.";
   module.def("default_threads", &emcomp::default_threads, "Threads that OpenMP starts by default.");
+  emcomp::bindings::bind_bit_packing(module);
+  emcomp::bindings::bind_uniform(module);
+  emcomp::bindings::bind_value_histogram(module);
+  emcomp::bindings::bind_row_reader(module);
 }

@@ -1,0 +1,153 @@
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
+#include "emcomp/bit_packing.hpp"
+#include "emcomp/lookup.hpp"
+#include "emcomp/uniform_reader.hpp"
+
+namespace emcomp::bindings {
+
+namespace {
+
+using Ids = DenseArray<std::int64_t>;
+using Floats = DenseArray<float>;
+
+// A core reader and the arrays it reads from.
+class Reader {
+ public:
+  Reader(std::unique_ptr<RowReader> reader, std::vector<py::object> arrays)
+      : reader_(std::move(reader)), arrays_(std::move(arrays)) {}
+
+  std::int64_t rows() const { return reader_->rows(); }
+  std::int64_t dim() const { return reader_->dim(); }
+
+  Floats row(std::int64_t id) const {
+    check({&id, 1});
+    Floats out(reader_->dim());
+    reader_->gather({&id, 1}, out.mutable_data());  // far too short to let go of the GIL
+    return out;
+  }
+
+  void gather(const Ids& ids, py::array& out, int threads) const {
+    const std::span<const std::int64_t> span(ids.data(), static_cast<std::size_t>(ids.size()));
+    check(span);
+    std::byte* to = destination(out, ids.size());
+    const DType dtype = dtype_of(out.dtype());
+    const py::gil_scoped_release release;
+    gather_rows(*reader_, span, dtype, to, threads);
+  }
+
+  void read(std::int64_t first, py::array& out, int threads) const {
+    const std::int64_t count = out.ndim() == 2 ? out.shape(0) : 0;
+    if (first < 0 || first + count > reader_->rows()) throw py::index_error("rows out of range");
+    std::byte* to = destination(out, count);
+    const DType dtype = dtype_of(out.dtype());
+    const py::gil_scoped_release release;
+    read_rows(*reader_, first, count, dtype, to, threads);
+  }
+
+  void bag(const Ids& ids, const Ids& offsets, const std::optional<Floats>& weights,
+           const std::string& mode, Floats& out, int threads) const {
+    const std::span<const std::int64_t> id_span(ids.data(), static_cast<std::size_t>(ids.size()));
+    const std::span<const std::int64_t> offset_span(offsets.data(),
+                                                    static_cast<std::size_t>(offsets.size()));
+    check(id_span);
+    std::int64_t previous = 0;
+    for (const std::int64_t offset : offset_span) {
+      if (offset < previous || offset > ids.size()) {
+        throw py::index_error("offsets must ascend from 0 to at most the number of ids, found " +
+                              std::to_string(offset) + " after " + std::to_string(previous));
+      }
+      previous = offset;
+    }
+    if (weights && weights->size() != ids.size()) {
+      throw py::type_error("weights must be as many as ids");
+    }
+    destination(out, offsets.size());
+    const float* weight = weights ? weights->data() : nullptr;
+    const BagMode bag_mode = mode == "sum"    ? BagMode::kSum
+                             : mode == "mean" ? BagMode::kMean
+                                              : BagMode::kMax;
+    float* to = out.mutable_data();
+    const py::gil_scoped_release release;
+    reduce_bags(*reader_, id_span, offset_span, weight, bag_mode, to, threads);
+  }
+
+  py::tuple similar(const Floats& queries, std::int64_t k, int threads) const {
+    if (queries.ndim() != 2 || queries.shape(1) != reader_->dim()) {
+      throw py::type_error("queries must have shape (queries, dim)");
+    }
+    const std::int64_t count = queries.shape(0);
+    Ids rows({count, k});
+    DenseArray<double> cosines({count, k});
+    const float* from = queries.data();
+    std::int64_t* to_rows = rows.mutable_data();
+    double* to_cosines = cosines.mutable_data();
+    {
+      const py::gil_scoped_release release;
+      most_similar(*reader_, from, count, k, to_rows, to_cosines, threads);
+    }
+    return py::make_tuple(rows, cosines);
+  }
+
+ private:
+  void check(std::span<const std::int64_t> ids) const {
+    const std::int64_t bad = find_bad_id(ids, reader_->rows());
+    if (bad < 0) return;
+    std::string message = "row " + std::to_string(ids[static_cast<std::size_t>(bad)]) +
+                          " is out of range for a table of " + std::to_string(reader_->rows()) +
+                          " rows";
+    if (ids.size() > 1) message += " (at position " + std::to_string(bad) + " of the ids)";
+    throw py::index_error(message);
+  }
+
+  std::byte* destination(py::array& out, py::ssize_t count) const {
+    const bool fits = out.size() == count * reader_->dim() && (out.flags() & py::array::c_style);
+    if (!fits) throw py::type_error("out must be C-contiguous with dim entries for each row");
+    return static_cast<std::byte*>(out.mutable_data());
+  }
+
+  std::unique_ptr<RowReader> reader_;
+  std::vector<py::object> arrays_;
+};
+
+Reader uniform_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int bits,
+                      std::int64_t group, const py::array& steps, bool by_row) {
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  const std::int64_t groups = (dim + group - 1) / group;
+  if (rows < 1 || codes.shape(1) != row_bytes(dim, bits)) {
+    throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
+  }
+  const DType dtype = dtype_of(steps.dtype());
+  if (steps.size() != (by_row ? rows * groups : groups) ||
+      (dtype != DType::kFloat16 && dtype != DType::kFloat32) ||
+      !(steps.flags() & py::array::c_style)) {
+    throw py::type_error("steps must be dense float16 or float32 and fit the layout");
+  }
+  return Reader(make_uniform_reader(codes.data(), rows, dim, bits,
+                                    {.group = group, .row_stride = by_row ? groups : 0},
+                                    static_cast<const std::byte*>(steps.data()), dtype),
+                {codes, steps});
+}
+
+}  // namespace
+
+void bind_row_reader(py::module_& module) {
+  py::class_<Reader>(module, "Reader", py::module_local())
+      .def_property_readonly("rows", &Reader::rows)
+      .def_property_readonly("dim", &Reader::dim)
+      .def("row", &Reader::row, py::arg("id"), "One row, float32 (dim,).")
+      .def("gather", &Reader::gather, py::arg("ids").noconvert(), py::arg("out").noconvert(),
+           py::arg("threads"), "Rows of int64 ids, of any shape, into out.")
+      .def("read", &Reader::read, py::arg("first"), py::arg("out").noconvert(), py::arg("threads"),
+           "Rows [first, first + len(out)) into out.")
+      .def("bag", &Reader::bag, py::arg("ids").noconvert(), py::arg("offsets").noconvert(),
+           py::arg("weights").noconvert(), py::arg("mode"), py::arg("out").noconvert(),
+           py::arg("threads"), "Sums, means or maxima of bags of rows into out (bags, dim).")
+      .def("similar", &Reader::similar, py::arg("queries").noconvert(), py::arg("k"),
+           py::arg("threads"), "Rows and cosines (queries, k) of the nearest rows.");
+  module.def("uniform_reader", &uniform_reader, py::arg("codes").noconvert(), py::arg("dim"),
+             py::arg("bits"), py::arg("group"), py::arg("steps"), py::arg("by_row"),
+             "A reader of uniformly quantized rows; keeps its arrays alive.");
+}
+
+}  // namespace emcomp::bindings

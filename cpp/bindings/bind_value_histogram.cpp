@@ -1,0 +1,87 @@
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
+#include "emcomp/clipping.hpp"
+#include "emcomp/value_histogram.hpp"
+
+namespace emcomp::bindings {
+
+namespace {
+
+py::tuple bins(const ValueHistogram& histogram) {
+  std::vector<ValueBin> found;
+  {
+    const py::gil_scoped_release release;
+    found = histogram.bins();
+  }
+  py::array_t<double> means(static_cast<py::ssize_t>(found.size()));
+  py::array_t<std::uint64_t> counts(static_cast<py::ssize_t>(found.size()));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    means.mutable_data()[i] = found[i].mean;
+    counts.mutable_data()[i] = found[i].count;
+  }
+  return py::make_tuple(means, counts);
+}
+
+}  // namespace
+
+void bind_value_histogram(py::module_& module) {
+  py::class_<Clipping>(module, "Clipping", py::module_local())
+      .def(py::init([](const std::string& rule, double value) {
+             if (rule == "optimal") return Clipping{ClipRule::kOptimal, value};
+             if (rule == "max") return Clipping{ClipRule::kMaximum, value};
+             if (rule == "quantile") return Clipping{ClipRule::kQuantile, value};
+             if (rule == "value") return Clipping{ClipRule::kValue, value};
+             throw py::value_error("unknown clipping rule: " + rule);
+           }),
+           py::arg("rule"), py::arg("value") = 0.0);
+
+  py::class_<ValueHistogram>(module, "ValueHistogram", py::module_local())
+      .def(py::init<int>(), py::arg("mantissa_bits") = 10)
+      .def(
+          "update",
+          [](ValueHistogram& histogram, const py::array& matrix, int threads) {
+            const MatrixView view = matrix_view(matrix);
+            const py::gil_scoped_release release;
+            add_matrix(histogram, view, threads);
+          },
+          py::arg("matrix"), py::arg("threads"), "Add all entries of a matrix.")
+      .def("merge", &ValueHistogram::merge, py::arg("other"),
+           py::call_guard<py::gil_scoped_release>(), "Add another histogram's entries.")
+      .def_property_readonly("count", &ValueHistogram::count, "Entries added.")
+      .def_property_readonly("nonfinite", &ValueHistogram::nonfinite, "NaN and infinite entries.")
+      .def_property_readonly("maximum", &ValueHistogram::maximum, "Largest magnitude, exactly.")
+      .def("bins", &bins, "Ascending means (float64) and counts (uint64) of bins in use.")
+      .def("step", py::overload_cast<const ValueHistogram&, int, Clipping>(&choose_step),
+           py::arg("bits"), py::arg("clipping"), py::call_guard<py::gil_scoped_release>(),
+           "Distance between uniform levels under a clipping rule.");
+
+  py::class_<ColumnHistograms>(module, "ColumnHistograms", py::module_local())
+      .def(py::init<std::int64_t>(), py::arg("dim"))
+      .def(
+          "update",
+          [](ColumnHistograms& histograms, const py::array& matrix, int threads) {
+            const MatrixView view = matrix_view(matrix);
+            if (view.dim != static_cast<std::int64_t>(histograms.columns().size())) {
+              throw py::type_error("the matrix has another number of columns");
+            }
+            const py::gil_scoped_release release;
+            histograms.add(view, threads);
+          },
+          py::arg("matrix"), py::arg("threads"), "Add all entries of a matrix.")
+      .def("merge", &ColumnHistograms::merge, py::arg("other"),
+           py::call_guard<py::gil_scoped_release>(), "Add other histograms' entries.")
+      .def_property_readonly("nonfinite", &ColumnHistograms::nonfinite, "NaN and infinite entries.")
+      .def(
+          "steps",
+          [](const ColumnHistograms& histograms, int bits, Clipping clipping, int threads) {
+            py::array_t<float> steps(static_cast<py::ssize_t>(histograms.columns().size()));
+            float* out = steps.mutable_data();
+            const py::gil_scoped_release release;
+            choose_column_steps(histograms, bits, clipping, out, threads);
+            return steps;
+          },
+          py::arg("bits"), py::arg("clipping"), py::arg("threads"),
+          "Distance between uniform levels for each column, float32 (dim,).");
+}
+
+}  // namespace emcomp::bindings

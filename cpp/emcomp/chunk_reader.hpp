@@ -1,0 +1,142 @@
+// A row reader from the one thing a scalar code has to say for itself: how to turn a chunk of
+// kLanes codes of a row into a vector of floats. Lookup, bags and scores are written here once.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "emcomp/row_reader.hpp"
+#include "emcomp/simd.hpp"
+
+namespace emcomp {
+
+// `Chunks` has: Row row(int64 row) const; Floats chunk(const Row&, int64 index) const;
+// void prefetch(int64 row) const. Lanes past the dimension are ignored.
+template <class Chunks>
+class ChunkReader final : public RowReader {
+ public:
+  ChunkReader(std::int64_t rows, std::int64_t dim, Chunks chunks)
+      : RowReader(rows, dim),
+        chunks_(std::move(chunks)),
+        whole_(dim / simd::kLanes),
+        tail_(dim % simd::kLanes) {}
+
+  void gather(std::span<const std::int64_t> ids, float* out) const override {
+    const std::size_t count = ids.size();
+    for (std::size_t i = 0; i < std::min(count, kAhead); ++i) chunks_.prefetch(row_of(ids[i]));
+    for (std::size_t i = 0; i < count; ++i, out += dim()) {
+      if (i + kAhead < count) chunks_.prefetch(row_of(ids[i + kAhead]));
+      write_row(row_of(ids[i]), out);
+    }
+  }
+
+  void read(std::int64_t first, std::int64_t count, float* out) const override {
+    for (std::int64_t r = first; r < first + count; ++r, out += dim()) write_row(r, out);
+  }
+
+  void bag(std::span<const std::int64_t> ids, const float* weights, BagMode mode,
+           float* out) const override {
+    for (const std::int64_t id : ids) chunks_.prefetch(row_of(id));
+    if (ids.empty()) {
+      std::fill_n(out, dim(), 0.0f);
+    } else if (mode == BagMode::kMax) {
+      fold(ids, out, -std::numeric_limits<float>::infinity(),
+           [](simd::Floats sum, simd::Floats row, std::size_t) { return simd::maximum(sum, row); });
+    } else if (weights != nullptr) {
+      fold(ids, out, 0.0f, [weights](simd::Floats sum, simd::Floats row, std::size_t i) {
+        return sum + row * weights[i];
+      });
+    } else {
+      fold(ids, out, 0.0f,
+           [](simd::Floats sum, simd::Floats row, std::size_t) { return sum + row; });
+      if (mode == BagMode::kMean) {
+        const auto count = static_cast<float>(ids.size());
+        for (std::int64_t c = 0; c < dim(); ++c) out[c] /= count;
+      }
+    }
+  }
+
+  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+             double* squared_norms) const override {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto row = chunks_.row(first + i);
+      // Products of floats are exact in double; sixteen lanes whatever the instruction set.
+      std::array<double, kSumLanes> dot{};
+      std::array<double, kSumLanes> square{};
+      for (std::int64_t c = 0; c * simd::kLanes < dim(); ++c) {
+        simd::Floats values = chunks_.chunk(row, c);
+        if (c == whole_) {
+          for (std::int64_t lane = tail_; lane < simd::kLanes; ++lane) values[lane] = 0.0f;
+        }
+        const simd::Floats against = c == whole_ ? simd::load_first(query + c * simd::kLanes, tail_)
+                                                 : simd::load(query + c * simd::kLanes);
+        const std::int64_t shift = c * simd::kLanes % kSumLanes;
+        for (int lane = 0; lane < simd::kLanes; ++lane) {
+          const double value = values[lane];
+          dot[static_cast<std::size_t>(shift + lane)] += value * static_cast<double>(against[lane]);
+          square[static_cast<std::size_t>(shift + lane)] += value * value;
+        }
+      }
+      dots[i] = 0.0;
+      squared_norms[i] = 0.0;
+      for (std::size_t lane = 0; lane < kSumLanes; ++lane) {
+        dots[i] += dot[lane];
+        squared_norms[i] += square[lane];
+      }
+    }
+  }
+
+ private:
+  static constexpr std::size_t kAhead = 8;  // rows asked for before they are needed
+  static constexpr std::size_t kSumLanes = 16;
+  static constexpr std::int64_t kStrip = 4;  // chunks whose sums stay in registers
+
+  void write_row(std::int64_t index, float* out) const {
+    const auto row = chunks_.row(index);
+    for (std::int64_t c = 0; c < whole_; ++c) {
+      simd::store(out + c * simd::kLanes, chunks_.chunk(row, c));
+    }
+    if (tail_ > 0) {
+      simd::store_first(out + whole_ * simd::kLanes, chunks_.chunk(row, whole_), tail_);
+    }
+  }
+
+  // Folds the rows of ids strip by strip, so that the running sums never leave the registers.
+  template <class Combine>
+  void fold(std::span<const std::int64_t> ids, float* out, float start, Combine combine) const {
+    std::int64_t c = 0;
+    for (; c + kStrip <= whole_; c += kStrip) {
+      std::array<simd::Floats, kStrip> sums;
+      sums.fill(simd::broadcast(start));
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto row = chunks_.row(row_of(ids[i]));
+        for (std::int64_t k = 0; k < kStrip; ++k) {
+          sums[static_cast<std::size_t>(k)] =
+              combine(sums[static_cast<std::size_t>(k)], chunks_.chunk(row, c + k), i);
+        }
+      }
+      for (std::int64_t k = 0; k < kStrip; ++k) {
+        simd::store(out + (c + k) * simd::kLanes, sums[static_cast<std::size_t>(k)]);
+      }
+    }
+    for (; c * simd::kLanes < dim(); ++c) {
+      simd::Floats sum = simd::broadcast(start);
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        sum = combine(sum, chunks_.chunk(chunks_.row(row_of(ids[i])), c), i);
+      }
+      if (c < whole_) {
+        simd::store(out + c * simd::kLanes, sum);
+      } else {
+        simd::store_first(out + c * simd::kLanes, sum, tail_);
+      }
+    }
+  }
+
+  Chunks chunks_;
+  std::int64_t whole_;
+  std::int64_t tail_;
+};
+
+}  // namespace emcomp

@@ -1,0 +1,34 @@
+// The clipping range of uniform quantization (May et al. 2019, section 3; levels as in the authors'
+// code): 2^b levels from -r to r in equal steps of 2r / (2^b - 1), none of them at zero.
+#pragma once
+
+#include <cstdint>
+
+#include "emcomp/value_histogram.hpp"
+
+namespace emcomp {
+
+// How the range is chosen.
+enum class ClipRule : std::uint8_t {
+  kOptimal,   // least squared error
+  kMaximum,   // largest magnitude
+  kQuantile,  // a quantile of the magnitudes, by nearest rank
+  kValue,     // a given number
+};
+
+struct Clipping {
+  ClipRule rule = ClipRule::kOptimal;
+  double value = 0.0;  // the quantile in (0, 1], or the range
+};
+
+// The distance between levels for a histogram of all values that share it. Zero if all are zero.
+double choose_step(const ValueHistogram& histogram, int bits, Clipping clipping);
+
+// The same for each column: steps [dim].
+void choose_column_steps(const ColumnHistograms& histograms, int bits, Clipping clipping,
+                         float* steps, int threads);
+
+// The same for a short vector of finite values.
+double choose_step(const float* values, std::int64_t count, int bits, Clipping clipping);
+
+}  // namespace emcomp

@@ -1,0 +1,196 @@
+#include "emcomp/value_histogram.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <mutex>
+
+#include "emcomp/parallel.hpp"
+
+namespace emcomp {
+
+namespace {
+
+constexpr int kMantissa = 23;
+constexpr int kInfiniteExponent = 255;
+constexpr int kNegative = 256;  // first octave of negative values
+
+}  // namespace
+
+void ValueHistogram::add(const float* values, std::int64_t count) {
+  const int low_bits = kMantissa - mantissa_bits_;
+  const std::uint32_t low_mask = (1u << low_bits) - 1u;
+  const std::uint32_t bin_mask = (1u << mantissa_bits_) - 1u;
+  std::uint32_t maximum = maximum_bits_;
+  while (count > 0) {
+    if (packed_count_ == kPackedLimit) widen();
+    const auto part =
+        std::min<std::int64_t>(count, static_cast<std::int64_t>(kPackedLimit - packed_count_));
+    for (std::int64_t i = 0; i < part; ++i) {
+      const std::uint32_t bits = std::bit_cast<std::uint32_t>(values[i]);
+      std::unique_ptr<std::uint64_t[]>& octave = packed_[bits >> kMantissa];
+      if (!octave) [[unlikely]] {
+        octave = std::make_unique<std::uint64_t[]>(static_cast<std::size_t>(octave_bins()));
+      }
+      octave[(bits >> low_bits) & bin_mask] += (std::uint64_t{1} << kSumBits) + (bits & low_mask);
+      maximum = std::max(maximum, bits & 0x7fffffffu);
+    }
+    packed_count_ += static_cast<std::uint64_t>(part);
+    count_ += static_cast<std::uint64_t>(part);
+    values += part;
+    count -= part;
+  }
+  maximum_bits_ = maximum;
+}
+
+void ValueHistogram::widen() {
+  for (int octave = 0; octave < kOctaves; ++octave) {
+    if (!packed_[octave]) continue;
+    if (!wide_[octave]) {
+      wide_[octave] = std::make_unique<WideBin[]>(static_cast<std::size_t>(octave_bins()));
+    }
+    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
+      std::uint64_t& packed = packed_[octave][bin];
+      wide_[octave][bin].count += packed >> kSumBits;
+      wide_[octave][bin].sum += packed & ((std::uint64_t{1} << kSumBits) - 1);
+      packed = 0;
+    }
+  }
+  packed_count_ = 0;
+}
+
+void ValueHistogram::merge(const ValueHistogram& other) {
+  widen();
+  for (int octave = 0; octave < kOctaves; ++octave) {
+    if (!other.packed_[octave] && !other.wide_[octave]) continue;
+    if (!wide_[octave]) {
+      wide_[octave] = std::make_unique<WideBin[]>(static_cast<std::size_t>(octave_bins()));
+    }
+    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
+      const WideBin theirs = other.wide_bin(octave, bin);
+      wide_[octave][bin].count += theirs.count;
+      wide_[octave][bin].sum += theirs.sum;
+    }
+  }
+  count_ += other.count_;
+  maximum_bits_ = std::max(maximum_bits_, other.maximum_bits_);
+}
+
+ValueHistogram::WideBin ValueHistogram::wide_bin(int octave, std::int64_t bin) const {
+  WideBin wide;
+  if (wide_[octave]) wide = wide_[octave][bin];
+  if (packed_[octave]) {
+    wide.count += packed_[octave][bin] >> kSumBits;
+    wide.sum += packed_[octave][bin] & ((std::uint64_t{1} << kSumBits) - 1);
+  }
+  return wide;
+}
+
+double ValueHistogram::bin_mean(int octave, std::int64_t bin, const WideBin& wide) const {
+  const int exponent = octave % kNegative;
+  const double low = static_cast<double>(bin << (kMantissa - mantissa_bits_)) +
+                     static_cast<double>(wide.sum) / static_cast<double>(wide.count);
+  const double mantissa = exponent == 0 ? low : low + 0x1p23;
+  const double magnitude = std::ldexp(mantissa, std::max(exponent, 1) - 127 - kMantissa);
+  return octave >= kNegative ? -magnitude : magnitude;
+}
+
+std::uint64_t ValueHistogram::nonfinite() const {
+  std::uint64_t total = 0;
+  for (const int octave : {kInfiniteExponent, kNegative + kInfiniteExponent}) {
+    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) total += wide_bin(octave, bin).count;
+  }
+  return total;
+}
+
+float ValueHistogram::maximum() const { return std::bit_cast<float>(maximum_bits_); }
+
+std::vector<ValueBin> ValueHistogram::bins() const {
+  std::vector<ValueBin> result;
+  const auto append = [&](int octave, std::int64_t bin) {
+    const WideBin wide = wide_bin(octave, bin);
+    if (wide.count > 0) result.push_back({bin_mean(octave, bin, wide), wide.count});
+  };
+  for (int exponent = kInfiniteExponent - 1; exponent >= 0; --exponent) {
+    if (!packed_[kNegative + exponent] && !wide_[kNegative + exponent]) continue;
+    for (std::int64_t bin = octave_bins() - 1; bin >= 0; --bin) append(kNegative + exponent, bin);
+  }
+  for (int exponent = 0; exponent < kInfiniteExponent; ++exponent) {
+    if (!packed_[exponent] && !wide_[exponent]) continue;
+    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) append(exponent, bin);
+  }
+  return result;
+}
+
+std::vector<ValueBin> ValueHistogram::magnitude_bins() const {
+  std::vector<ValueBin> result;
+  for (int exponent = 0; exponent < kInfiniteExponent; ++exponent) {
+    const int negative = kNegative + exponent;
+    if (!packed_[exponent] && !wide_[exponent] && !packed_[negative] && !wide_[negative]) continue;
+    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
+      WideBin both = wide_bin(exponent, bin);
+      const WideBin minus = wide_bin(negative, bin);
+      both.count += minus.count;
+      both.sum += minus.sum;
+      if (both.count > 0) result.push_back({bin_mean(exponent, bin, both), both.count});
+    }
+  }
+  return result;
+}
+
+void add_matrix(ValueHistogram& histogram, const MatrixView& matrix, int threads) {
+  const std::int64_t share = (matrix.rows + threads - 1) / threads;
+  std::mutex merging;
+  run_threads(threads, [&](int thread) {
+    const std::int64_t end = std::min((thread + 1) * share, matrix.rows);
+    std::vector<float> scratch(
+        matrix.is_plain() ? 0 : static_cast<std::size_t>(kBlockRows * matrix.dim));
+    ValueHistogram own(histogram.mantissa_bits());
+    for (std::int64_t first = thread * share; first < end; first += kBlockRows) {
+      const std::int64_t count = std::min(kBlockRows, end - first);
+      own.add(rows_as_float(matrix, first, count, scratch.data()), count * matrix.dim);
+    }
+    const std::lock_guard<std::mutex> lock(merging);
+    histogram.merge(own);
+  });
+}
+
+ColumnHistograms::ColumnHistograms(std::int64_t dim) {
+  constexpr int kMantissaBits = 8;
+  columns_.reserve(static_cast<std::size_t>(dim));
+  for (std::int64_t c = 0; c < dim; ++c) columns_.emplace_back(kMantissaBits);
+}
+
+void ColumnHistograms::add(const MatrixView& matrix, int threads) {
+  // Each thread owns some of the columns and reads only those.
+  constexpr std::int64_t kColumns = 16;
+  constexpr std::int64_t kRows = 4096;
+  parallel_blocks(matrix.dim, kColumns, threads, [&](std::int64_t begin, std::int64_t end) {
+    // The transposed view makes a column's entries lie side by side in the scratch block.
+    std::vector<float> scratch(static_cast<std::size_t>(kColumns * kRows));
+    for (std::int64_t first = 0; first < matrix.rows; first += kRows) {
+      const std::int64_t count = std::min(kRows, matrix.rows - first);
+      MatrixView columns = matrix;
+      columns.data += first * matrix.row_stride;
+      columns.rows = matrix.dim;
+      columns.dim = count;
+      std::swap(columns.row_stride, columns.column_stride);
+      load_rows(columns, begin, end - begin, scratch.data());
+      for (std::int64_t c = begin; c < end; ++c) {
+        columns_[static_cast<std::size_t>(c)].add(scratch.data() + (c - begin) * count, count);
+      }
+    }
+  });
+}
+
+void ColumnHistograms::merge(const ColumnHistograms& other) {
+  for (std::size_t c = 0; c < columns_.size(); ++c) columns_[c].merge(other.columns_[c]);
+}
+
+std::uint64_t ColumnHistograms::nonfinite() const {
+  std::uint64_t total = 0;
+  for (const ValueHistogram& column : columns_) total += column.nonfinite();
+  return total;
+}
+
+}  // namespace emcomp

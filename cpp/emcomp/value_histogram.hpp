@@ -1,0 +1,80 @@
+// A histogram of float32 values that needs no range: bins are the leading bits of the numbers, so
+// their width is a fixed fraction of their magnitude at any scale. A bin keeps how many values it
+// holds and the exact sum of their remaining mantissa bits, hence their exact mean. All state is
+// integers: merging gives the same result in any order and for any number of threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "emcomp/matrix_view.hpp"
+
+namespace emcomp {
+
+struct ValueBin {
+  double mean;
+  std::uint64_t count;
+};
+
+class ValueHistogram {
+ public:
+  // Bins are 2^-mantissa_bits of their magnitude wide; 10 makes every float16 value a bin.
+  explicit ValueHistogram(int mantissa_bits = 10) : mantissa_bits_(mantissa_bits) {}
+
+  void add(const float* values, std::int64_t count);
+  void merge(const ValueHistogram& other);
+
+  int mantissa_bits() const { return mantissa_bits_; }
+  std::uint64_t count() const { return count_; }
+  std::uint64_t nonfinite() const;
+  // Largest magnitude, exactly.
+  float maximum() const;
+  // Bins that hold finite values, in ascending order of their means.
+  std::vector<ValueBin> bins() const;
+  // The same of the values' magnitudes.
+  std::vector<ValueBin> magnitude_bins() const;
+
+ private:
+  // A bin in one word while it is being filled: count above, sum of low mantissa bits below.
+  static constexpr int kSumBits = 40;
+  static constexpr std::uint64_t kPackedLimit = (1u << 24) - 1;
+  static constexpr int kOctaves = 512;  // sign and exponent
+  struct WideBin {
+    std::uint64_t count = 0;
+    std::uint64_t sum = 0;
+  };
+
+  std::int64_t octave_bins() const { return std::int64_t{1} << mantissa_bits_; }
+  WideBin wide_bin(int octave, std::int64_t bin) const;
+  double bin_mean(int octave, std::int64_t bin, const WideBin& wide) const;
+  void widen();
+
+  int mantissa_bits_;
+  std::uint64_t count_ = 0;
+  std::uint64_t packed_count_ = 0;
+  std::uint32_t maximum_bits_ = 0;
+  std::array<std::unique_ptr<std::uint64_t[]>, kOctaves> packed_;
+  std::array<std::unique_ptr<WideBin[]>, kOctaves> wide_;
+};
+
+// Adds all entries of a matrix.
+void add_matrix(ValueHistogram& histogram, const MatrixView& matrix, int threads);
+
+// A histogram for each column. Its bins are wider, to bound the memory of tables with many columns.
+class ColumnHistograms {
+ public:
+  explicit ColumnHistograms(std::int64_t dim);
+
+  void add(const MatrixView& matrix, int threads);
+  void merge(const ColumnHistograms& other);
+
+  const std::vector<ValueHistogram>& columns() const { return columns_; }
+  std::uint64_t nonfinite() const;
+
+ private:
+  std::vector<ValueHistogram> columns_;
+};
+
+}  // namespace emcomp

@@ -1,0 +1,408 @@
+"""The compressed table: rows, bags, words and neighbours straight from the packed bits."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from emcomp import container
+from emcomp.codec import Codec, Json, Tensors, parse_codec
+from emcomp.errors import FormatError, InputError
+from emcomp.sources import Block, blocks
+from emcomp.threads import resolve_threads
+from emcomp.vectors import WordVectors
+from emcomp.vocabulary import UnknownWordError, Vocabulary
+
+Default = TypeVar("Default")
+Query = str | int | NDArray[Any]
+
+
+class CompressedEmbedding:
+    """An embedding table kept as packed codes.
+
+    Rows are decoded as they are asked for; nothing else is. All reading calls release the GIL and
+    may run from any number of threads and in forked children at once.
+
+    Made by `emcomp.compress` and `emcomp.open`.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        shape: tuple[int, int],
+        tensors: Tensors,
+        words: Vocabulary | None = None,
+        info: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.codec = codec
+        self.shape = shape
+        self.tensors = tensors
+        self.words = words
+        self.info: Mapping[str, Json] = info or {}
+        self._reader = codec.reader(shape, tensors)
+        self._row = self._reader.row
+
+    # What it is
+
+    @property
+    def dim(self) -> int:
+        """Entries of a row."""
+        return self.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything that rows are made from; the vocabulary is not part of it."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    @property
+    def bits_per_entry(self) -> float:
+        """``8 * nbytes`` over the number of entries: scales, levels and padding are counted."""
+        return 8 * self.nbytes / (self.shape[0] * self.shape[1])
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller than float32."""
+        return 32 / self.bits_per_entry
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        rows, dim = self.shape
+        words = f", {len(self.words):,} words" if self.words is not None else ""
+        return (
+            f"CompressedEmbedding({rows:,} x {dim}, {self.codec}, {_size(self.nbytes)}, "
+            f"{self.bits_per_entry:.3g} bits per entry, {self.ratio:.3g}x smaller than float32"
+            f"{words})"
+        )
+
+    # Rows
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        """``table[i]``, ``table[ids]``, ``table[a:b]``, ``table["cat"]``, ``table[["cat", "dog"]]``.
+
+        Raises:
+            IndexError: for an id out of range, naming it.
+            UnknownWordError: (a KeyError) for a word that is not in the vocabulary.
+        """
+        if type(key) is int:
+            return self._row(key)
+        if isinstance(key, (str, bytes)):
+            return self._row(self._find(key))
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                return self.decode(start, max(stop - start, 0))
+            return self.lookup(np.arange(start, stop, step))
+        if isinstance(key, Sequence) and key and all(isinstance(k, (str, bytes)) for k in key):
+            return self.lookup(self._find_all(key))
+        try:
+            return self._row(operator.index(key))
+        except TypeError:
+            return self.lookup(key)
+
+    def lookup(
+        self,
+        ids: ArrayLike,
+        *,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Rows of many ids.
+
+        Args:
+            ids: integers of any type and shape, in [-rows, rows); negative ones count from the
+                end.
+            out: C-contiguous array of shape (*ids.shape, dim) to write to.
+            dtype: float16, float32 (the default), float64, or bfloat16 from ml_dtypes.
+            threads: threads to use; None for the default.
+
+        Returns:
+            Array of shape (*ids.shape, dim), ``out`` where given.
+
+        Raises:
+            IndexError: for an id out of range, naming it.
+            InputError: for ids that are not integers, or an ``out`` that does not fit.
+        """
+        wanted = _as_ids(ids)
+        result = _output(out, (*wanted.shape, self.dim), dtype)
+        self._reader.gather(wanted, _native(result), resolve_threads(threads))
+        return result
+
+    def decode(
+        self,
+        first: int = 0,
+        count: int | None = None,
+        *,
+        out: NDArray[Any] | None = None,
+        dtype: DTypeLike | None = None,
+        threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Rows [first, first + count) (all of them by default) as an array (count, dim).
+
+        ``out``, ``dtype`` and ``threads`` are as for `lookup`. For a table larger than memory use
+        `blocks`.
+
+        Raises:
+            IndexError: if the table has no such rows.
+            InputError: for an ``out`` that does not fit.
+        """
+        number = len(self) - first if count is None else count
+        if first < 0 or number < 0 or first + number > len(self):
+            raise IndexError(
+                f"rows {first} to {first + number} are out of range for a table of {len(self)} rows"
+            )
+        result = _output(out, (number, self.dim), dtype)
+        self._reader.read(first, _native(result), resolve_threads(threads))
+        return result
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """Rows [first, first + count) decoded: a compressed table is a source of rows."""
+        return self.decode(first, count)
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows, decoded block by block."""
+        return blocks(self)
+
+    def bag(
+        self,
+        ids: ArrayLike,
+        offsets: ArrayLike | None = None,
+        *,
+        mode: Literal["sum", "mean", "max"] = "sum",
+        weights: ArrayLike | None = None,
+        out: NDArray[np.float32] | None = None,
+        threads: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Sum, mean or maximum of bags of rows, without unpacking the table.
+
+        The semantics are those of ``torch.nn.EmbeddingBag``: an empty bag is a row of zeros.
+        Within a bag rows are added in order, in float32.
+
+        Args:
+            ids: integers, one-dimensional with ``offsets``, or (bags, ids per bag) without.
+            offsets: for each bag, where it starts in ``ids``; ascending, the first one 0.
+            mode: what to make of a bag's rows.
+            weights: one for each id, for ``mode="sum"`` only; same shape as ``ids``.
+            out: float32 array of shape (bags, dim) to write to.
+            threads: threads to use; None for the default.
+
+        Raises:
+            IndexError: for an id out of range, naming it, and for offsets that do not ascend.
+            InputError: for arguments that do not fit together.
+        """
+        wanted = _as_ids(ids)
+        if offsets is None:
+            if wanted.ndim != 2:
+                raise InputError(f"ids without offsets must have 2 dimensions, not {wanted.ndim}")
+            starts = np.arange(wanted.shape[0], dtype=np.int64) * wanted.shape[1]
+        else:
+            starts = _as_ids(offsets)
+            if wanted.ndim != 1 or starts.ndim != 1:
+                raise InputError("ids and offsets must have one dimension")
+            if starts.size and starts[0] != 0:
+                raise InputError(f"the first offset must be 0, not {starts[0]}")
+            if not starts.size and wanted.size:
+                raise InputError("there are ids but no offsets")
+        if mode not in ("sum", "mean", "max"):
+            raise InputError(f"mode must be 'sum', 'mean' or 'max', not {mode!r}")
+        scale = None
+        if weights is not None:
+            if mode != "sum":
+                raise InputError(f"weights need mode='sum', not {mode!r}")
+            scale = np.ascontiguousarray(weights, np.float32)
+            if scale.shape != wanted.shape:
+                raise InputError(
+                    f"weights of shape {scale.shape} do not fit ids of shape {wanted.shape}"
+                )
+        result = _output(out, (starts.size, self.dim), np.float32)
+        self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
+        return result
+
+    # Words
+
+    def __contains__(self, word: object) -> bool:
+        return (
+            self.words is not None
+            and isinstance(word, (str, bytes))
+            and self.words.find(word) is not None
+        )
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return (self._row(i) for i in range(len(self)))
+
+    @overload
+    def get(self, word: str | bytes) -> NDArray[np.float32] | None: ...
+    @overload
+    def get(self, word: str | bytes, default: Default) -> NDArray[np.float32] | Default: ...
+    def get(self, word: str | bytes, default: Any = None) -> Any:
+        """The row of a word, or ``default``."""
+        row = None if self.words is None else self.words.find(word)
+        return default if row is None else self._row(row)
+
+    def similar(
+        self, query: Query, k: int = 10, *, threads: int | None = None
+    ) -> list[tuple[str | int, float]]:
+        """The k rows of largest cosine with a word, a row or a vector, best first.
+
+        Cosines are computed from the packed rows; no float copy of the table is made. A word or
+        row asked for is left out of its own neighbours; ties go to the smaller row.
+
+        Returns:
+            Pairs of word (row number where the table has no words) and cosine.
+
+        Raises:
+            UnknownWordError: (a KeyError) for a word that is not in the vocabulary.
+            InputError: for a vector that is not finite or of another dimension, or k < 1.
+        """
+        if k < 1:
+            raise InputError(f"k must be at least 1, not {k}")
+        own = None
+        if isinstance(query, (str, bytes)):
+            own = self._find(query)
+        elif not isinstance(query, np.ndarray) or query.ndim == 0:
+            own = operator.index(query)
+            own += len(self) if own < 0 else 0
+        vector = np.ascontiguousarray(query if own is None else self._row(own), np.float32)
+        if vector.shape != (self.dim,) or not np.isfinite(vector).all():
+            raise InputError(
+                f"a query vector must be {self.dim} finite numbers, not shape {vector.shape}"
+            )
+        wanted = min(k + (own is not None), len(self))
+        rows, cosines = self._reader.similar(vector[None, :], wanted, resolve_threads(threads))
+        pairs = zip(rows[0].tolist(), cosines[0].tolist(), strict=True)
+        found = [(row, cosine) for row, cosine in pairs if row != own][:k]
+        words = self.words
+        return found if words is None else [(words.word(row), cosine) for row, cosine in found]
+
+    def to_vectors(self) -> WordVectors:
+        """Words and decoded rows, as `emcomp.write_vectors` takes them."""
+        return WordVectors(self.words, self.decode())
+
+    def _find(self, word: str | bytes) -> int:
+        if self.words is None:
+            raise InputError(
+                f"the table has no words to find {word!r} in; compress it with words=..."
+            )
+        row = self.words.find(word)
+        if row is None:
+            raise UnknownWordError(word, self.words)
+        return row
+
+    def _find_all(self, words: Sequence[str | bytes]) -> NDArray[np.int64]:
+        self._find(words[0])
+        rows = self.words.find_many(words) if self.words is not None else np.empty(0, np.int64)
+        missing = np.flatnonzero(rows < 0)
+        if missing.size:
+            self._find(words[int(missing[0])])
+        return rows
+
+    # Files
+
+    def save(self, path: str | Path) -> None:
+        """Write the table to a file, whole or not at all.
+
+        The same table gives the same bytes. An existing file is replaced in one step.
+
+        Raises:
+            OSError: if the file cannot be written; whatever was there before is still there.
+        """
+        words = {} if self.words is None else self.words.tensors()
+        table = {"codec": str(self.codec), "shape": list(self.shape), "info": dict(self.info)}
+        container.write(path, {**self.tensors, **words}, table)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        tensors = {name: np.array(tensor) for name, tensor in self.tensors.items()}
+        words = None if self.words is None else self.words.tensors()
+        return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
+
+
+def open(path: str | Path) -> CompressedEmbedding:
+    """Open a saved table: milliseconds for any size, pages shared between processes.
+
+    The file is mapped, not read. Its header and small tensors are checked against their checksums;
+    `verify` checks everything.
+
+    Raises:
+        FormatError: if the file is not an emcomp file, or of a newer format.
+        CorruptFileError: if it is damaged or cut short.
+        OSError: if it cannot be read.
+    """
+    opened = container.open(path)
+    tensors = {name: opened.tensor(name) for name in opened.names}
+    table = opened.table
+    words = None
+    if any(name.startswith("vocabulary.") for name in tensors):
+        words = Vocabulary.from_tensors(tensors)
+        tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
+    try:
+        codec = parse_codec(table["codec"])
+        rows, dim = (operator.index(size) for size in table["shape"])
+        info = dict(table["info"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: the description of the table is not valid: {error}") from error
+    if rows < 1 or dim < 1 or (words is not None and len(words) != rows):
+        raise FormatError(f"{path}: a table of {rows} x {dim} with {len(words or ())} words")
+    try:
+        codec.check((rows, dim))
+        return CompressedEmbedding(codec, (rows, dim), tensors, words, info)
+    except (FormatError, InputError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _unpickle(
+    codec: str,
+    shape: tuple[int, int],
+    tensors: Tensors,
+    words: Tensors | None,
+    info: Mapping[str, Json],
+) -> CompressedEmbedding:
+    vocabulary = None if words is None else Vocabulary.from_tensors(words)
+    return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
+
+
+def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(ids)
+    if array.dtype.kind not in "iu" and array.size:
+        hint = "; use np.flatnonzero for a mask" if array.dtype.kind == "b" else ""
+        raise InputError(f"ids must be integers, not {array.dtype}{hint}")
+    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise IndexError(f"row {int(array.max())} is out of range")
+    return np.ascontiguousarray(array, np.int64).reshape(array.shape)
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as the core takes it: bfloat16 as its bits."""
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+
+
+def _output(
+    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike | None
+) -> NDArray[Any]:
+    wanted = np.dtype(np.float32 if dtype is None and out is None else dtype or out.dtype)  # type: ignore[union-attr]
+    if wanted.name not in ("float16", "float32", "float64", "bfloat16") or not wanted.isnative:
+        raise InputError(f"rows come as float16, bfloat16, float32 or float64, not {wanted}")
+    if out is None:
+        return np.empty(shape, wanted)
+    if out.shape != shape or out.dtype != wanted or not out.flags.c_contiguous:
+        raise InputError(
+            f"out must be a C-contiguous {wanted} array of shape {shape}, "
+            f"not {out.dtype} of shape {out.shape}"
+        )
+    if not out.flags.writeable:
+        raise InputError("out is read-only")
+    return out
+
+
+def _size(nbytes: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if nbytes < 1000:
+            return f"{nbytes:.3g} {unit}"
+        nbytes /= 1000  # type: ignore[assignment]
+    return f"{nbytes:.3g} GB"

@@ -1,0 +1,238 @@
+"""Uniform quantization (May et al. 2019, section 3): the simplest codec, and a strong one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp import _core
+from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, register
+from emcomp.errors import FormatError, InputError
+from emcomp.sources import Block, Source, blocks
+
+SMALLEST_FLOAT16 = 2.0**-14
+LARGEST_FLOAT16 = 65504.0
+
+
+def refuse_nonfinite(source: Source, threads: int, progress: Progress) -> None:
+    """Raise InputError with the first position and the count of NaN and infinite entries."""
+    rows, dim = source.shape
+    first, count = -1, 0
+    for block in blocks(source):
+        progress("check", block.first, rows)
+        found, number = _core.find_nonfinite(block.rows, threads)
+        if number and first < 0:
+            first = block.first * dim + found
+        count += number
+    if count:
+        raise InputError(
+            f"{count} of the table's entries are NaN, infinite or beyond float32, the first at "
+            f"row {first // dim}, column {first % dim}; replace them before compressing"
+        )
+
+
+@register
+@dataclass(frozen=True)
+class Uniform(Codec):
+    """2^bits levels in equal steps, symmetric about zero, none of them zero.
+
+    A value is ``(code - (2^bits - 1) / 2) * step`` with ``step = 2 r / (2^bits - 1)`` and r the
+    clipping range (May et al. 2019, section 3). With one range for the whole matrix, as in the
+    paper, a row of zeros does not come back as zeros but as the levels next to zero; with
+    ``granularity="row"`` or a group size it does, exactly.
+
+    Attributes:
+        bits: width of a code, 1 to 8.
+        granularity: which entries share a range: ``"matrix"`` (the paper's), ``"row"``,
+            ``"column"``, or a number of neighbouring columns of a row (a group; the last of a row
+            may be smaller).
+        clip: the range: ``"optimal"`` (least squared error), ``"max"`` (largest magnitude), a
+            positive number, or ``"quantile:q"`` (of the magnitudes, 0 < q <= 1).
+        rounding: ``"nearest"`` (half to even) or ``"stochastic"`` (unbiased).
+        seed: of stochastic rounding; a code depends on seed, row and column only.
+        step_dtype: ``"float32"`` or ``"float16"``, how steps are stored.
+    """
+
+    name: ClassVar[str] = "uniform"
+    size_fields: ClassVar[tuple[str, ...]] = ("bits",)
+
+    bits: int
+    granularity: Literal["matrix", "row", "column"] | int = "matrix"
+    clip: Literal["optimal", "max"] | float | str = "optimal"
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    seed: int = 0
+    step_dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not _is_int(self.bits) or not 1 <= self.bits <= 8:
+            raise InputError(f"bits must be a whole number from 1 to 8, not {self.bits!r}")
+        group = self.granularity
+        if group not in ("matrix", "row", "column") and not (_is_int(group) and int(group) > 0):
+            raise InputError(
+                "granularity must be 'matrix', 'row', 'column' or a number of columns, "
+                f"not {group!r}"
+            )
+        if self.rounding not in ("nearest", "stochastic"):
+            raise InputError(f"rounding must be 'nearest' or 'stochastic', not {self.rounding!r}")
+        if not _is_int(self.seed) or not 0 <= self.seed < 2**64:
+            raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {self.seed!r}")
+        if self.step_dtype not in ("float32", "float16"):
+            raise InputError(f"step_dtype must be 'float32' or 'float16', not {self.step_dtype!r}")
+        self.clipping()
+
+    def clipping(self) -> _core.Clipping:
+        """The clipping rule in the core's terms. Raises InputError if ``clip`` is not one."""
+        clip = self.clip
+        if isinstance(clip, str) and clip in ("optimal", "max"):
+            return _core.Clipping(clip)
+        if isinstance(clip, str) and clip.startswith("quantile:"):
+            try:
+                quantile = float(clip.removeprefix("quantile:"))
+            except ValueError:
+                quantile = 0.0
+            if 0.0 < quantile <= 1.0:
+                return _core.Clipping("quantile", quantile)
+        elif isinstance(clip, (int, float)) and not isinstance(clip, bool):
+            if 1e-36 < clip < 1e38:
+                return _core.Clipping("value", float(clip))
+        raise InputError(
+            "clip must be 'optimal', 'max', a positive number or 'quantile:q' with 0 < q <= 1, "
+            f"not {clip!r}"
+        )
+
+    @property
+    def by_row(self) -> bool:
+        """Whether each row has steps of its own."""
+        return self.granularity not in ("matrix", "column")
+
+    def group(self, dim: int) -> int:
+        """Neighbouring columns that share a step."""
+        if self.granularity in ("matrix", "row"):
+            return dim
+        return 1 if self.granularity == "column" else min(int(self.granularity), dim)
+
+    def step_shape(self, dim: int) -> tuple[int, ...]:
+        """Shape of the steps of the table or, where each row has its own, of a row."""
+        groups = -(-dim // self.group(dim))
+        return () if self.granularity == "row" else (groups,)
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Any table can be quantized; only a group wider than the table is refused."""
+        if _is_int(self.granularity) and int(self.granularity) > shape[1]:
+            raise InputError(
+                f"a group of {self.granularity} columns is wider than the table's {shape[1]}; "
+                "use granularity='row'"
+            )
+
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """Codes and steps."""
+        rows, dim = shape
+        steps = int(np.prod(self.step_shape(dim), dtype=np.int64)) * (rows if self.by_row else 1)
+        return rows * _core.row_bytes(dim, self.bits) + steps * np.dtype(self.step_dtype).itemsize
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedUniform:
+        """Find the steps that all rows share, in one pass; steps of a row are found with its codes.
+
+        Raises:
+            InputError: for NaN and infinite entries, or steps that float16 cannot hold.
+        """
+        rows, dim = source.shape
+        if self.by_row:
+            refuse_nonfinite(source, threads, progress)
+            return FittedUniform(self, dim, None)
+        column = self.granularity == "column"
+        statistic = _core.ColumnHistograms(dim) if column else _core.ValueHistogram()
+        for block in blocks(source):
+            progress("fit", block.first, rows)
+            statistic.update(block.rows, threads)
+        if statistic.nonfinite:
+            refuse_nonfinite(source, threads, progress)
+        if isinstance(statistic, _core.ColumnHistograms):
+            steps = statistic.steps(self.bits, self.clipping(), threads)
+        else:
+            steps = np.array([statistic.step(self.bits, self.clipping())], np.float32)
+        return FittedUniform(self, dim, self.stored_steps(steps))
+
+    def stored_steps(self, steps: NDArray[np.float32]) -> NDArray[Any]:
+        """Steps as they are stored. Raises InputError where float16 would distort them."""
+        if self.step_dtype == "float32":
+            return steps
+        used = steps[steps != 0]
+        if used.size and (used.min() < SMALLEST_FLOAT16 or used.max() > LARGEST_FLOAT16):
+            raise InputError(
+                f"steps from {used.min():.3g} to {used.max():.3g} do not fit float16 "
+                f"({SMALLEST_FLOAT16:.3g} to {LARGEST_FLOAT16:g}); use step_dtype='float32'"
+            )
+        return steps.astype(np.float16)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``steps``."""
+        rows, dim = shape
+        steps_shape = (rows, *self.step_shape(dim)) if self.by_row else self.step_shape(dim)
+        expected = {
+            "codes": (np.dtype(np.uint8), (rows, _core.row_bytes(dim, self.bits))),
+            "steps": (np.dtype(self.step_dtype), steps_shape),
+        }
+        for name, (dtype, tensor_shape) in expected.items():
+            if name not in tensors:
+                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
+            found = tensors[name]
+            if found.shape != tensor_shape or found.dtype != dtype:
+                raise FormatError(
+                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
+                    f"expected {dtype}{list(tensor_shape)}"
+                )
+        return _core.uniform_reader(
+            tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
+        )
+
+
+class FittedUniform(FittedCodec):
+    """Uniform quantization with the steps that all rows share, if they do."""
+
+    def __init__(self, codec: Uniform, dim: int, steps: NDArray[Any] | None) -> None:
+        self.codec = codec
+        self.dim = dim
+        codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
+        self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
+        self.shared_tensors: Tensors = {}
+        self.info: Mapping[str, Json] = {}
+        if steps is None:
+            self.row_tensors = {
+                "codes": codes,
+                "steps": RowTensor(codec.step_dtype, codec.step_shape(dim)),
+            }
+        else:
+            self.shared_tensors = {"steps": steps}
+            self.info = {"range": float(steps.max()) * (2**codec.bits - 1) / 2}
+
+    def encode(self, block: Block, out: Tensors, threads: int) -> None:
+        """Encode a block; steps of rows are found here."""
+        codec = self.codec
+        group = codec.group(self.dim)
+        if codec.by_row:
+            found = _core.choose_row_steps(block.rows, codec.bits, group, codec.clipping(), threads)
+            out["steps"][...] = codec.stored_steps(found).reshape(out["steps"].shape)
+            steps = out["steps"]
+        else:
+            steps = self.shared_tensors["steps"]
+        _core.encode_uniform(
+            block.rows,
+            block.first,
+            codec.bits,
+            group,
+            np.ascontiguousarray(steps, np.float32),
+            codec.by_row,
+            codec.rounding == "stochastic",
+            codec.seed,
+            out["codes"],
+            threads,
+        )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
