@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <compare>
 #include <limits>
 #include <vector>
 
@@ -32,21 +33,16 @@ class MagnitudeSums {
     const float smallest = histogram.maximum() * 0x1p-40f;
     first_key_ = key(smallest);
     const std::size_t size = static_cast<std::size_t>(key(histogram.maximum()) - first_key_) + 2;
-    mean_.assign(size, 0.0);
+    bins_.assign(size, {});
     below_.assign(size + 1, {});
-    for (const ValueBin& bin : bins) {
+    for (ValueBin bin : bins) {
       const std::size_t slot = slot_of(static_cast<float>(bin.mean));
-      const auto count = static_cast<double>(bin.count);
-      const double mean = bin.mean < smallest ? 0.0 : bin.mean;
-      mean_[slot] = mean;
-      below_[slot + 1].count += count;
-      below_[slot + 1].sum += count * mean;
-      below_[slot + 1].squares += count * mean * mean;
+      if (bin.mean < smallest) bin = {.mean = 0.0, .count = bin.count, .spread = 0.0};
+      bins_[slot] = bin;
+      below_[slot + 1] += Sums::of(static_cast<double>(bin.count), bin.mean, bin.spread);
     }
     for (std::size_t slot = 0; slot < size; ++slot) {
-      below_[slot + 1].count += below_[slot].count;
-      below_[slot + 1].sum += below_[slot].sum;
-      below_[slot + 1].squares += below_[slot].squares;
+      below_[slot + 1] += below_[slot];
     }
   }
 
@@ -58,7 +54,7 @@ class MagnitudeSums {
     const auto found =
         std::lower_bound(below_.begin() + 1, below_.end(), rank,
                          [](const Sums& sums, double wanted) { return sums.count < wanted; });
-    return mean_[static_cast<std::size_t>(found - below_.begin()) - 1];
+    return bins_[static_cast<std::size_t>(found - below_.begin()) - 1].mean;
   }
 
   Trial trial(double step, int half_levels) const {
@@ -87,6 +83,17 @@ class MagnitudeSums {
     double count = 0.0;
     double sum = 0.0;
     double squares = 0.0;
+
+    // Of values spread evenly over [mean - spread, mean + spread].
+    static Sums of(double count, double mean, double spread) {
+      return {count, count * mean, count * (mean * mean + spread * spread / 3.0)};
+    }
+    Sums& operator+=(const Sums& other) {
+      count += other.count;
+      sum += other.sum;
+      squares += other.squares;
+      return *this;
+    }
   };
 
   std::int64_t key(float magnitude) const {
@@ -96,18 +103,26 @@ class MagnitudeSums {
   std::size_t slot_of(float magnitude) const {
     const std::int64_t slot = key(magnitude) - first_key_;
     return static_cast<std::size_t>(
-        std::clamp<std::int64_t>(slot, 0, static_cast<std::int64_t>(mean_.size()) - 1));
+        std::clamp<std::int64_t>(slot, 0, static_cast<std::int64_t>(bins_.size()) - 1));
   }
 
-  // Sums over magnitudes below a bound; the bin it falls into goes to the side of its mean.
+  // Sums over magnitudes below a bound, which may cut through a bin.
   Sums sums_below(double bound) const {
     const std::size_t slot = slot_of(static_cast<float>(bound));
-    return below_[mean_[slot] < bound ? slot + 1 : slot];
+    const ValueBin& bin = bins_[slot];
+    if (bound <= bin.mean - bin.spread) return below_[slot];
+    if (bound >= bin.mean + bin.spread) return below_[slot + 1];
+    const double lowest = bin.mean - bin.spread;
+    const double share = (bound - lowest) / (2.0 * bin.spread);
+    Sums sums = below_[slot];
+    sums += Sums::of(share * static_cast<double>(bin.count), (lowest + bound) / 2.0,
+                     (bound - lowest) / 2.0);
+    return sums;
   }
 
   int key_shift_;
   std::int64_t first_key_;
-  std::vector<double> mean_;
+  std::vector<ValueBin> bins_;
   std::vector<Sums> below_;
 };
 
@@ -182,58 +197,85 @@ class ShortMagnitudes {
   double mean_ = 0.0;
 };
 
-struct Search {
-  double ratio;  // between neighbouring ranges of the scan
-  int starts;    // local minima of the scan that are polished
-  int polishes;  // at most
+// Clipping ranges to try, from the largest to the smallest.
+struct Scan {
+  double highest;
+  double lowest;
+  double ratio;  // between neighbouring ranges
 };
 
 // The step of least error with a range in [lowest, highest]. The best range is at least the mean
 // magnitude: at a minimum it is (2^b - 1) / 2 times sum(level * x) / sum(level^2), no less than the
-// mean of x weighted by its level, and levels grow with x. The error can have several minima, so
-// the scan covers all ranges; alternating between assignment and step then ends in a minimum.
+// mean of x weighted by its level, and levels grow with x. The error can have several minima: a
+// coarse scan over all ranges finds the valleys, a fine one the best point of the deepest ones,
+// and alternating between assignment and step ends in a minimum.
 template <class Magnitudes>
-double best_step(const Magnitudes& magnitudes, double lowest, double highest, int bits,
-                 Search search) {
-  const int half_levels = 1 << (bits - 1);
-  const double steps_to_range = ((1 << bits) - 1) / 2.0;
-  if (bits == 1 || !(lowest < highest)) return lowest / steps_to_range;
-  const int points = 2 + static_cast<int>(std::log(highest / lowest) / std::log(search.ratio));
-  std::vector<double> errors(static_cast<std::size_t>(points));
-  std::vector<double> steps(errors.size());
-  for (std::size_t i = 0; i < errors.size(); ++i) {
-    const double share = static_cast<double>(i) / static_cast<double>(points - 1);
-    steps[i] = highest * std::pow(lowest / highest, share) / steps_to_range;
-    errors[i] = magnitudes.trial(steps[i], half_levels).error;
-  }
-  std::vector<std::size_t> minima;
-  for (std::size_t i = 0; i < errors.size(); ++i) {
-    if ((i == 0 || errors[i] <= errors[i - 1]) &&
-        (i + 1 == errors.size() || errors[i] < errors[i + 1])) {
-      minima.push_back(i);
+class StepSearch {
+ public:
+  StepSearch(const Magnitudes& magnitudes, int bits)
+      : magnitudes_(magnitudes),
+        half_levels_(1 << (bits - 1)),
+        steps_to_range_(((1 << bits) - 1) / 2.0) {}
+
+  double best(double lowest, double highest, double coarse, double fine, std::size_t valleys) {
+    if (half_levels_ == 1 || !(lowest < highest)) return lowest / steps_to_range_;
+    highest_step_ = highest / steps_to_range_;
+    for (const auto& [error, range] : minima({highest, lowest, coarse}, valleys)) {
+      if (error > 2.0 * least_) break;  // the fine scan does not gain that much
+      const Scan around{std::min(range * coarse, highest), std::max(range / coarse, lowest), fine};
+      for (const Point& start : minima(around, 2)) polish(start.range / steps_to_range_);
     }
+    return best_step_;
   }
-  const std::size_t starts = std::min(minima.size(), static_cast<std::size_t>(search.starts));
-  std::partial_sort(minima.begin(), minima.begin() + static_cast<std::ptrdiff_t>(starts),
-                    minima.end(),
-                    [&](std::size_t a, std::size_t b) { return errors[a] < errors[b]; });
-  double best = steps[minima[0]];
-  double least = errors[minima[0]];
-  for (std::size_t start = 0; start < starts; ++start) {
-    double step = steps[minima[start]];
-    for (int round = 0; round < search.polishes; ++round) {
-      const Trial trial = magnitudes.trial(step, half_levels);
-      if (trial.error < least) {
-        least = trial.error;
-        best = step;
+
+ private:
+  struct Point {
+    double error;
+    double range;
+    auto operator<=>(const Point&) const = default;
+  };
+
+  // Ranges of a scan where the error has a local minimum, the deepest first.
+  std::vector<Point> minima(Scan scan, std::size_t most) const {
+    const int points =
+        2 + static_cast<int>(std::log(scan.highest / scan.lowest) / std::log(scan.ratio));
+    std::vector<Point> tried;
+    for (int i = 0; i < points; ++i) {
+      const double share = static_cast<double>(i) / static_cast<double>(points - 1);
+      const double range = scan.highest * std::pow(scan.lowest / scan.highest, share);
+      tried.push_back({magnitudes_.trial(range / steps_to_range_, half_levels_).error, range});
+    }
+    std::vector<Point> found;
+    for (std::size_t i = 0; i < tried.size(); ++i) {
+      if ((i == 0 || tried[i].error <= tried[i - 1].error) &&
+          (i + 1 == tried.size() || tried[i].error < tried[i + 1].error)) {
+        found.push_back(tried[i]);
       }
-      const double next = std::min(trial.better_step, highest / steps_to_range);
-      if (std::fabs(next - step) <= 1e-9 * step) break;
-      step = next;
+    }
+    const std::size_t kept = std::min(found.size(), most);
+    std::partial_sort(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(kept),
+                      found.end());
+    found.resize(kept);
+    return found;
+  }
+
+  void polish(double step) {
+    for (int round = 0; round < 20; ++round) {
+      const Trial trial = magnitudes_.trial(step, half_levels_);
+      if (!(trial.error < least_)) return;
+      least_ = trial.error;
+      best_step_ = step;
+      step = std::min(trial.better_step, highest_step_);
     }
   }
-  return best;
-}
+
+  const Magnitudes& magnitudes_;
+  int half_levels_;
+  double steps_to_range_;
+  double highest_step_ = 0.0;
+  double best_step_ = 0.0;
+  double least_ = std::numeric_limits<double>::infinity();
+};
 
 }  // namespace
 
@@ -247,8 +289,8 @@ double choose_step(const ValueHistogram& histogram, int bits, Clipping clipping)
   if (clipping.rule == ClipRule::kQuantile) {
     return magnitudes.quantile(clipping.value) / steps_to_range;
   }
-  return best_step(magnitudes, magnitudes.mean(), maximum, bits,
-                   {.ratio = 1.003, .starts = 8, .polishes = 60});
+  const double fine = 1.0 + 0.2 / (1 << bits);
+  return StepSearch(magnitudes, bits).best(magnitudes.mean(), maximum, 1.05, fine, 4);
 }
 
 void choose_column_steps(const ColumnHistograms& histograms, int bits, Clipping clipping,
@@ -272,8 +314,8 @@ double choose_step(const float* values, std::int64_t count, int bits, Clipping c
   if (clipping.rule == ClipRule::kQuantile) {
     return maximum * magnitudes.quantile(clipping.value) / steps_to_range;
   }
-  return maximum * best_step(magnitudes, magnitudes.mean(), 1.0, bits,
-                             {.ratio = 1.08, .starts = 3, .polishes = 8});
+  const double fine = 1.0 + 0.4 / (1 << bits);
+  return maximum * StepSearch(magnitudes, bits).best(magnitudes.mean(), 1.0, 1.15, fine, 2);
 }
 
 }  // namespace emcomp

@@ -86,13 +86,18 @@ ValueHistogram::WideBin ValueHistogram::wide_bin(int octave, std::int64_t bin) c
   return wide;
 }
 
-double ValueHistogram::bin_mean(int octave, std::int64_t bin, const WideBin& wide) const {
+ValueBin ValueHistogram::value_bin(int octave, std::int64_t bin, const WideBin& wide) const {
   const int exponent = octave % kNegative;
-  const double low = static_cast<double>(bin << (kMantissa - mantissa_bits_)) +
-                     static_cast<double>(wide.sum) / static_cast<double>(wide.count);
-  const double mantissa = exponent == 0 ? low : low + 0x1p23;
-  const double magnitude = std::ldexp(mantissa, std::max(exponent, 1) - 127 - kMantissa);
-  return octave >= kNegative ? -magnitude : magnitude;
+  const int low_bits = kMantissa - mantissa_bits_;
+  const double offset = static_cast<double>(wide.sum) / static_cast<double>(wide.count);
+  const double mantissa = static_cast<double>(bin << low_bits) + offset;
+  const int scale = std::max(exponent, 1) - 127 - kMantissa;
+  const double magnitude = std::ldexp(exponent == 0 ? mantissa : mantissa + 0x1p23, scale);
+  const double width = static_cast<double>(std::int64_t{1} << low_bits);
+  const bool may_be_equal = wide.sum % wide.count == 0;
+  return {.mean = octave >= kNegative ? -magnitude : magnitude,
+          .count = wide.count,
+          .spread = may_be_equal ? 0.0 : std::ldexp(std::min(offset, width - offset), scale)};
 }
 
 std::uint64_t ValueHistogram::nonfinite() const {
@@ -109,7 +114,7 @@ std::vector<ValueBin> ValueHistogram::bins() const {
   std::vector<ValueBin> result;
   const auto append = [&](int octave, std::int64_t bin) {
     const WideBin wide = wide_bin(octave, bin);
-    if (wide.count > 0) result.push_back({bin_mean(octave, bin, wide), wide.count});
+    if (wide.count > 0) result.push_back(value_bin(octave, bin, wide));
   };
   for (int exponent = kInfiniteExponent - 1; exponent >= 0; --exponent) {
     if (!packed_[kNegative + exponent] && !wide_[kNegative + exponent]) continue;
@@ -132,7 +137,7 @@ std::vector<ValueBin> ValueHistogram::magnitude_bins() const {
       const WideBin minus = wide_bin(negative, bin);
       both.count += minus.count;
       both.sum += minus.sum;
-      if (both.count > 0) result.push_back({bin_mean(exponent, bin, both), both.count});
+      if (both.count > 0) result.push_back(value_bin(exponent, bin, both));
     }
   }
   return result;

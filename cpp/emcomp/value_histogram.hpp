@@ -16,6 +16,9 @@ namespace emcomp {
 struct ValueBin {
   double mean;
   std::uint64_t count;
+  // The bin's values fill at most [mean - spread, mean + spread]; zero where they may all be equal,
+  // as those of a table that is already quantized are.
+  double spread;
 };
 
 class ValueHistogram {
@@ -48,7 +51,7 @@ class ValueHistogram {
 
   std::int64_t octave_bins() const { return std::int64_t{1} << mantissa_bits_; }
   WideBin wide_bin(int octave, std::int64_t bin) const;
-  double bin_mean(int octave, std::int64_t bin, const WideBin& wide) const;
+  ValueBin value_bin(int octave, std::int64_t bin, const WideBin& wide) const;
   void widen();
 
   int mantissa_bits_;
