@@ -3,4 +3,9 @@
 
 #include <pybind11/pybind11.h>
 
-namespace emcomp::bindings {}  // namespace emcomp::bindings
+namespace emcomp::bindings {
+
+void bind_checksum(pybind11::module_& module);
+void bind_vocabulary(pybind11::module_& module);
+
+}  // namespace emcomp::bindings
