@@ -162,6 +162,7 @@ class Nearest {
 }  // namespace
 
 std::vector<std::int64_t> closest_words(const WordList& words, Word word, int count, int threads) {
+  if (count <= 0) return {};
   Text pattern;
   decode(word, pattern);
   const EditDistance to_exact(pattern);

@@ -5,6 +5,7 @@ Every emcomp file is also a safetensors file; docs/format.md specifies it byte b
 
 from __future__ import annotations
 
+import copy
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -73,6 +74,7 @@ def write(
     }
     places = layout(sizes)
     checksums = dict.fromkeys(streams, 0)
+    table = copy.deepcopy(dict(table))  # streams may take long, and it must not change meanwhile
     header = build_header(places, table, checksums)
     with atomic_write(path) as file:
         file.write(header)
@@ -81,11 +83,8 @@ def write(
                 checksums[name] = _write_tensor(file, name, streams[name], info.end - info.begin)
             else:
                 file.write(bytes(info.end - info.begin))
-        sealed = build_header(places, table, checksums)
-        if len(sealed) != len(header):
-            raise InputError("the description of the table changed while the file was written")
         file.seek(0)
-        file.write(sealed)
+        file.write(build_header(places, table, checksums))
 
 
 def _as_stream(name: str, tensor: NDArray[Any] | TensorStream) -> TensorStream:
@@ -187,7 +186,7 @@ class Container:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole file."""
-        return self._bytes.size
+        return self._open_bytes().size
 
     def tensor(self, name: str) -> NDArray[Any]:
         """A read-only view of a tensor in the mapped file; BF16 comes as uint16 bits.
@@ -210,7 +209,7 @@ class Container:
             CorruptFileError: naming the first part of the file that is damaged.
         """
         try:
-            parse_header(self._bytes.data)
+            parse_header(self._open_bytes().data)
             self._check_tensors(self.nbytes, progress)
         except FormatError as error:
             raise CorruptFileError(f"{self._path}: {error}") from error
@@ -230,10 +229,13 @@ class Container:
     ) -> None:
         self.close()
 
-    def _view(self, info: TensorInfo) -> NDArray[np.uint8]:
+    def _open_bytes(self) -> NDArray[np.uint8]:
         if self._bytes.size == 0:
             raise ValueError(f"{self._path} is closed")
-        return self._bytes[info.begin : info.end]
+        return self._bytes
+
+    def _view(self, info: TensorInfo) -> NDArray[np.uint8]:
+        return self._open_bytes()[info.begin : info.end]
 
     def _check_tensors(
         self, largest: int, progress: Callable[[int, int], None] | None = None
