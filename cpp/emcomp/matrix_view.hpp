@@ -23,7 +23,8 @@ struct MatrixView {
 
   // Rows lie one after another as float32 and can be read in place.
   bool is_plain() const {
-    return dtype == DType::kFloat32 && !swapped && column_stride == 4 && row_stride == dim * 4;
+    return dtype == DType::kFloat32 && !swapped && column_stride == 4 && row_stride == dim * 4 &&
+           reinterpret_cast<std::uintptr_t>(data) % alignof(float) == 0;
   }
 };
 

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 from emcomp import _native
-from emcomp.errors import CorruptFileError, EmcompError, FormatError, InputError
+from emcomp.codec import Codec, parse_codec
+from emcomp.compress import compress
+from emcomp.config import config, show_config
+from emcomp.errors import (
+    CorruptFileError,
+    EmcompError,
+    FormatError,
+    InputError,
+    UnknownWordError,
+)
+from emcomp.table import CompressedEmbedding, open  # noqa: A004
+from emcomp.uniform import Uniform
+from emcomp.vectors import WordVectors, read_vectors, write_vectors
 
 __version__ = _native.VERSION
 
-__all__ = ["CorruptFileError", "EmcompError", "FormatError", "InputError", "__version__"]
+__all__ = [
+    "Codec",
+    "CompressedEmbedding",
+    "CorruptFileError",
+    "EmcompError",
+    "FormatError",
+    "InputError",
+    "Uniform",
+    "UnknownWordError",
+    "WordVectors",
+    "__version__",
+    "compress",
+    "config",
+    "open",
+    "parse_codec",
+    "read_vectors",
+    "show_config",
+    "write_vectors",
+]

@@ -57,9 +57,8 @@ def compress(
     report = progress or _no_progress
     if isinstance(X, (str, Path)):
         X = read_vectors(X, threads=threads)
-    if isinstance(X, WordVectors):
-        words = X.words if words is None else words
-        X = X.vectors
+    if isinstance(X, WordVectors) and words is None:
+        words = X.words
     source = as_source(X, dtype)
     chosen.check(source.shape)
     vocabulary = None if words is None else Vocabulary.from_words(words)

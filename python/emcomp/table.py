@@ -16,7 +16,8 @@ from emcomp.errors import FormatError, InputError
 from emcomp.sources import Block, blocks
 from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors
-from emcomp.vocabulary import UnknownWordError, Vocabulary
+from emcomp.vocabulary import Vocabulary
+from emcomp.words import Words
 
 Default = TypeVar("Default")
 Query = str | int | NDArray[Any]
@@ -283,24 +284,27 @@ class CompressedEmbedding:
 
     def to_vectors(self) -> WordVectors:
         """Words and decoded rows, as `emcomp.write_vectors` takes them."""
-        return WordVectors(self.words, self.decode())
+        if self.words is None:
+            return WordVectors(self.decode())
+        packed = self.words.tensors()
+        words = Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
+        return WordVectors(self.decode(), words)
 
     def _find(self, word: str | bytes) -> int:
         if self.words is None:
             raise InputError(
                 f"the table has no words to find {word!r} in; compress it with words=..."
             )
-        row = self.words.find(word)
-        if row is None:
-            raise UnknownWordError(word, self.words)
-        return row
+        return self.words.row(word)
 
     def _find_all(self, words: Sequence[str | bytes]) -> NDArray[np.int64]:
-        self._find(words[0])
-        rows = self.words.find_many(words) if self.words is not None else np.empty(0, np.int64)
+        if self.words is None:
+            self._find(words[0])
+            raise AssertionError
+        rows = self.words.find_many(words)
         missing = np.flatnonzero(rows < 0)
         if missing.size:
-            self._find(words[int(missing[0])])
+            self.words.row(words[int(missing[0])])
         return rows
 
     # Files
