@@ -120,6 +120,9 @@ def test_refuses_what_cannot_be_a_vocabulary():
         Vocabulary.from_words(["a", 3])
     with pytest.raises(TypeError, match="not NoneType"):
         Vocabulary.from_words(["a"]).find(None)
+    for use in (Vocabulary.from_words, Vocabulary.from_words(["a"]).find_many):
+        with pytest.raises(InputError, match=r"'\\ud800' has a surrogate"):
+            use(["b", "\ud800"])
     for row in (-1, 1, 10**6):
         with pytest.raises(IndexError, match=str(row)):
             Vocabulary.from_words(["a"]).word(row)
