@@ -10,4 +10,4 @@ def test_mutated_files_are_read_or_refused():
     assert outcomes.total() == 2000
     # Mutations get past every check of the file and reach the vocabulary.
     assert outcomes["read after repair"] > 50
-    assert outcomes["CorruptFileError after repair"] > 50
+    assert outcomes["BadWordsError after repair"] > 50
