@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emcomp import container
@@ -55,6 +55,7 @@ def test_finds_awkward_words():
     assert 3 not in vocabulary
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.binary(max_size=40)), unique_by=as_bytes))
 def test_is_a_dict_of_rows(words):
     vocabulary = Vocabulary.from_words(words)
@@ -130,6 +131,7 @@ def test_refuses_what_cannot_be_a_vocabulary():
         Vocabulary.from_words(["a"]).closest("a", k=-1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("abAB ×ñÑжЖ日🙂", max_size=9), unique=True, max_size=30),
     st.text("abAB ×ñÑжЖ日🙂", max_size=9),
