@@ -4,8 +4,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <bit>
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bindings/bindings.hpp"
