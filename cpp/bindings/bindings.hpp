@@ -3,4 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
-namespace emcomp::bindings {}  // namespace emcomp::bindings
+namespace emcomp::bindings {
+
+void bind_vectors(pybind11::module_& module);
+
+}  // namespace emcomp::bindings
