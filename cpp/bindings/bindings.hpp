@@ -11,5 +11,7 @@ void bind_value_histogram(pybind11::module_& module);
 void bind_row_reader(pybind11::module_& module);
 void bind_checksum(pybind11::module_& module);
 void bind_vocabulary(pybind11::module_& module);
+void bind_vectors(pybind11::module_& module);
+void bind_squared_error(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -15,7 +15,8 @@ from emcomp.errors import (
 )
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.uniform import Uniform
-from emcomp.vectors import WordVectors, read_vectors, write_vectors
+from emcomp.vector_writers import write_vectors
+from emcomp.vectors import WordVectors, read_vectors
 
 __version__ = _native.VERSION
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.atomic import atomic_write
-from emcomp.container_header import Header, Json, build_header, layout, parse_header
+from emcomp.container_header import BEGIN, Header, Json, build_header, layout, parse_header
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.safetensors_header import ITEM_BYTES, LENGTH_BYTES, NUMPY_DTYPES, TensorInfo
 
@@ -136,6 +136,16 @@ def _write_tensor(file: BinaryIO, name: str, stream: TensorStream, nbytes: int) 
             f"and got {amount}"
         )
     return state.digest()
+
+
+def recognises(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as an emcomp file does; ``open`` says whether it is a good one.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(LENGTH_BYTES + len(BEGIN))[LENGTH_BYTES:] == BEGIN
 
 
 def open(path: str | os.PathLike[str]) -> Container:  # noqa: A001

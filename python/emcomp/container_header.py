@@ -41,7 +41,7 @@ _DIGITS = re.compile(r"[0-9a-f]{16}")
 
 # The JSON is written with sorted keys and tensor names begin with a small letter, so every file
 # has these bytes after its length, then the format version and the header's checksum.
-_BEGIN = rb'{"__metadata__":{"emcomp":"{\"format\":'
+BEGIN = rb'{"__metadata__":{"emcomp":"{\"format\":'
 _HEADER_CHECKSUM = re.compile(rb'([0-9]{1,9}),\\"header_checksum\\":\\"([0-9a-f]{16})\\"')
 
 
@@ -126,7 +126,7 @@ def build_header(
 
 def seal(header: bytes) -> bytes:
     """The header with its own checksum put in, whatever stood there before."""
-    match = _HEADER_CHECKSUM.match(header, LENGTH_BYTES + len(_BEGIN))
+    match = _HEADER_CHECKSUM.match(header, LENGTH_BYTES + len(BEGIN))
     if match is None:
         raise ValueError("not the header of an emcomp file")
     begin, end = match.span(2)
@@ -148,8 +148,8 @@ def parse_header(buffer: memoryview) -> Header:
         FormatError: if this is not an emcomp file, or one of another format version.
         CorruptFileError: if it is one and damaged.
     """
-    begin = LENGTH_BYTES + len(_BEGIN)
-    if bytes(buffer[LENGTH_BYTES:begin]) != _BEGIN:
+    begin = LENGTH_BYTES + len(BEGIN)
+    if bytes(buffer[LENGTH_BYTES:begin]) != BEGIN:
         raise FormatError(_what_else(buffer))
     with _damaged():
         header = bytes(buffer[: LENGTH_BYTES + header_length(buffer)])

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from emcomp import container
 from emcomp.codec import Codec, Json, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
+from emcomp.sizes import format_bytes
 from emcomp.sources import Block, blocks
 from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors
@@ -77,7 +78,7 @@ class CompressedEmbedding:
         rows, dim = self.shape
         words = f", {len(self.words):,} words" if self.words is not None else ""
         return (
-            f"CompressedEmbedding({rows:,} x {dim}, {self.codec}, {_size(self.nbytes)}, "
+            f"CompressedEmbedding({rows:,} x {dim}, {self.codec}, {format_bytes(self.nbytes)}, "
             f"{self.bits_per_entry:.3g} bits per entry, {self.ratio:.3g}x smaller than float32"
             f"{words})"
         )
@@ -402,11 +403,3 @@ def _output(
     if not out.flags.writeable:
         raise InputError("out is read-only")
     return out
-
-
-def _size(nbytes: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if nbytes < 1000:
-            return f"{nbytes:.3g} {unit}"
-        nbytes /= 1000  # type: ignore[assignment]
-    return f"{nbytes:.3g} GB"

@@ -1,0 +1,28 @@
+// Vectors in word2vec's binary format: a word, a space, the float32 values in little-endian order,
+// and, as the original program writes it, a newline.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "emcomp/matrix_view.hpp"
+#include "emcomp/row_block.hpp"
+#include "emcomp/word_list.hpp"
+
+namespace emcomp {
+
+struct BinaryRows {
+  WordList words;
+  std::int64_t end = 0;  // position after the last vector, and its newline if there is one
+};
+
+// Reads `out.rows` vectors from `position` of the file on; `first_row` is the first one's number.
+// Throws CorruptFileError where the file ends too early.
+BinaryRows read_binary_rows(std::span<const char> file, std::int64_t position,
+                            std::int64_t first_row, RowBlock out, int threads);
+
+// Words and vectors as the original program writes them.
+std::string format_binary(const MatrixView& matrix, const WordView& words, int threads);
+
+}  // namespace emcomp

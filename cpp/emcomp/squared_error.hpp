@@ -1,0 +1,26 @@
+// How far an approximation of a table is from it: squared sums over all entries.
+#pragma once
+
+#include "emcomp/matrix_view.hpp"
+
+namespace emcomp {
+
+// Sums in float64, block after block of kBlockRows rows: the same for any number of threads, on any
+// instruction set, and for updates of any multiple of kBlockRows rows.
+class SquaredError {
+ public:
+  // Adds rows of the table and the same rows of the approximation; the shapes are equal.
+  void update(const MatrixView& table, const MatrixView& approximation, int threads);
+
+  // Adds the sums of the rows that follow.
+  void merge(const SquaredError& following);
+
+  double error() const { return error_; }  // sum of (x - x̂)²
+  double total() const { return total_; }  // sum of x²
+
+ private:
+  double error_ = 0.0;
+  double total_ = 0.0;
+};
+
+}  // namespace emcomp

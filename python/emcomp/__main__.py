@@ -1,0 +1,5 @@
+"""``python -m emcomp``: the command line."""
+
+from emcomp.cli import main
+
+main()

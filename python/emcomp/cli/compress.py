@@ -1,0 +1,115 @@
+"""``emcomp compress``."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import emcomp
+from emcomp.cli.files import check_output, read_input, writing
+from emcomp.cli.options import FILE, json_option, reading_options, threads_option
+from emcomp.cli.output import write_fields, write_json
+from emcomp.cli.progress import WatchedSource, progress_bar
+from emcomp.errors import InputError
+from emcomp.reconstruction import relative_squared_error
+from emcomp.sizes import format_bytes
+
+if TYPE_CHECKING:
+    from emcomp.codec import Codec
+
+
+class CodecType(click.ParamType):
+    """A codec's string, checked before anything is read."""
+
+    name = "codec"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Codec:
+        """Parse it; what is wrong with it is wrong usage."""
+        try:
+            return emcomp.parse_codec(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  emcomp compress glove.6B.300d.txt glove.emcomp
+  emcomp compress cc.en.300.vec.gz en.emcomp --codec uniform:2 --limit 200000
+  emcomp compress tokens.npy tokens.emcomp --words vocab.txt
+  emcomp compress model.safetensors tokens.emcomp --codec "uniform:8(granularity=row)"
+"""
+)
+@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("output", metavar="OUTPUT", type=FILE)
+@click.option(
+    "-c",
+    "--codec",
+    type=CodecType(),
+    default="uniform:4",
+    show_default=True,
+    help="How to compress: a name, a size and options.",
+)
+@reading_options("--format")
+@threads_option
+@json_option
+def compress(
+    input_path: Path,
+    output: Path,
+    codec: Codec,
+    threads: int | None,
+    as_json: bool,
+    **reading: Any,
+) -> None:
+    """Compress the vectors of INPUT into OUTPUT, and say what was lost.
+
+    INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
+    safetensors; text may be compressed with gzip. An OUTPUT that is there is replaced when the new
+    one is complete.
+    """
+    check_output(output, input_path, reading["words"])
+    started = time.perf_counter()
+    with progress_bar() as report:
+        report("read", 0, 0)
+        source, words = read_input(input_path, threads=threads, **reading)
+        table = emcomp.compress(source, codec, words=words, threads=threads, progress=report)
+        watched = WatchedSource(source, "measure", report)
+        error = relative_squared_error(watched, table, threads=threads)
+        report("write", 0, 0)
+        with writing(output):
+            table.save(output)
+    seconds = time.perf_counter() - started
+    rows, dim = table.shape
+    file_bytes = output.stat().st_size
+    if as_json:
+        write_json({
+            "input": str(input_path),
+            "output": str(output),
+            "codec": str(table.codec),
+            "rows": rows,
+            "dim": dim,
+            "words": None if table.words is None else len(table.words),
+            "table_bytes": table.nbytes,
+            "file_bytes": file_bytes,
+            "bits_per_entry": table.bits_per_entry,
+            "ratio": table.ratio,
+            "relative_squared_error": error if math.isfinite(error) else None,
+            "seconds": seconds,
+        })  # fmt: skip
+        return
+    vocabulary = "" if table.words is None else ", the rest is the vocabulary"
+    write_fields([
+        ("table", f"{rows:,} x {dim}" + (", with words" if table.words is not None else "")),
+        ("codec", str(table.codec)),
+        ("size", f"{format_bytes(table.nbytes)}, {table.bits_per_entry:.4g} bits per entry, "
+                 f"{table.ratio:.4g} times smaller than float32"),
+        ("file", f"{output}, {format_bytes(file_bytes)}{vocabulary}"),
+        ("relative squared error", f"{error:.4g}"),
+        ("time", f"{seconds:.2f} s"),
+    ])  # fmt: skip

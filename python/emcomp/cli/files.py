@@ -1,0 +1,102 @@
+"""Opening what a command reads, and checking what it is going to write."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import emcomp
+from emcomp import container
+from emcomp.errors import InputError
+from emcomp.words import Words
+
+if TYPE_CHECKING:
+    from emcomp.table import CompressedEmbedding
+    from emcomp.vectors import Duplicates, WordVectors
+
+
+def read_input(
+    path: Path,
+    *,
+    input_format: str | None,
+    words: Path | None,
+    tensor: str | None,
+    limit: int | None,
+    duplicates: Duplicates,
+    threads: int | None,
+) -> tuple[WordVectors | CompressedEmbedding, Words | None]:
+    """The rows and the words of a file of vectors or of a compressed table.
+
+    Raises:
+        InputError: if the options do not fit the file.
+    """
+    if not container.recognises(path):
+        vectors = emcomp.read_vectors(
+            path,
+            format=input_format,
+            words=words,
+            tensor=tensor,
+            limit=limit,
+            duplicates=duplicates,
+            threads=threads,
+        )
+        return vectors, vectors.words
+    if input_format is not None or tensor is not None:
+        raise InputError(f"{path}: an emcomp file needs no format and no tensor's name")
+    table = emcomp.open(path)
+    own = table_words(table, words)
+    if limit is None or limit >= len(table):
+        return table, own
+    part = emcomp.WordVectors(table.decode(0, limit), own and own[:limit])
+    return part, part.words
+
+
+def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words | None:
+    """The words of a compressed table: its own, or those of a file for one that has none.
+
+    Raises:
+        InputError: if there are both, or the file has another number of words.
+    """
+    if table.words is None:
+        given = None if words is None else Words.from_lines(words.read_bytes())
+        if given is not None and len(given) != len(table):
+            raise InputError(f"{words}: {len(given)} words for {len(table)} rows")
+        return given
+    if words is not None:
+        raise InputError("the table has words of its own; --words is for tables without")
+    packed = table.words.tensors()
+    return Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
+
+
+def check_output(path: Path, *inputs: Path | None) -> None:
+    """Find out before long work that a file could not be written.
+
+    Raises:
+        InputError: if it is one of the inputs.
+        OSError: if it is a folder, or its folder is not there or cannot be written to.
+    """
+    for read in inputs:
+        if read is not None and path.exists() and read.exists() and path.samefile(read):
+            raise InputError(f"{path} is an input too: choose another name for the output")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "cannot create files here", str(folder))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let errors of the system name the output, not the temporary file beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,0 +1,38 @@
+"""What commands print on standard output: fields, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def write_text(text: str) -> None:
+    """Write text; bytes of words that are not UTF-8 come out as they are."""
+    stream = click.get_binary_stream("stdout")
+    stream.write(text.encode("utf-8", "surrogateescape"))
+    stream.flush()
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write one JSON document."""
+    write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Write a line for each pair of label and value."""
+    pairs = list(fields)
+    width = max(len(label) for label, _ in pairs) + 2
+    write_text("".join(f"{label + ':':<{width}}{value}\n" for label, value in pairs))
+
+
+def write_table(header: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> None:
+    """Write columns, the first one to the left and the others to the right."""
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        first, *others = zip(line, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        write_text(indent + "  ".join(cells).rstrip() + "\n")

@@ -1,0 +1,45 @@
+"""How much of a table its approximation loses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from emcomp import _core
+from emcomp.errors import InputError
+from emcomp.sources import as_source, block_rows
+from emcomp.threads import resolve_threads
+
+_BLOCK_BYTES = 4 << 20
+
+
+def relative_squared_error(X: Any, approximation: Any, *, threads: int | None = None) -> float:
+    """The squared error of an approximation of a table over the table's own square.
+
+    That is ``||X - X̂||² / ||X||²`` in Frobenius norms: 0 is exact, 1 is as bad as all zeros. Both
+    are read block by block; the sums are float64 and do not depend on the number of threads.
+
+    Args:
+        X: the table, shape (rows, dim): an array, word vectors or a compressed table.
+        approximation: the same rows approximated, such as a compressed table.
+        threads: threads to use; None for the default.
+
+    Returns:
+        The relative error; 0 for a table of zeros that is met exactly, infinity where it is not.
+
+    Raises:
+        InputError: if the two have different shapes.
+    """
+    source, other = as_source(X), as_source(approximation)
+    if source.shape != other.shape:
+        raise InputError(f"tables of shapes {source.shape} and {other.shape} cannot be compared")
+    rows, dim = source.shape
+    thread_count = resolve_threads(threads)
+    sums = _core.SquaredError()
+    step = block_rows(dim, _BLOCK_BYTES)
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        sums.update(source.read(first, count), other.read(first, count), thread_count)
+    if sums.total == 0:
+        return 0.0 if sums.error == 0 else math.inf
+    return sums.error / sums.total

@@ -1,0 +1,207 @@
+"""Vectors without words: npy, npz and safetensors, mapped from the file in their own type."""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp.errors import CorruptFileError, FormatError, InputError
+from emcomp.safetensors_header import TensorInfo, read_header
+from emcomp.vector_formats import MappedFile
+
+_FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
+
+_MAX_DEFLATE = 1032
+"""No byte of compressed data stands for more than this many."""
+
+_ZIP_ERRORS = (
+    ValueError, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    struct.error,
+)  # fmt: skip
+
+
+class _NpyHeader(NamedTuple):
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype[Any]
+
+
+_EMBEDDING_NAMES = (
+    "word_embeddings.weight",
+    "wte.weight",
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "token_embedding.weight",
+    "shared.weight",
+    "embeddings.weight",
+    "embedding.weight",
+)
+"""How token embeddings are named in checkpoints, the most telling first."""
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """The array of an npy file, mapped.
+
+    Raises:
+        FormatError: if the file is damaged, or its array is no table of float numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            header = _read_npy_header(file)
+            array = _map_array(path, file.tell(), header)
+    except ValueError as error:
+        raise CorruptFileError(f"the npy file is damaged: {error}") from error
+    return _check_table(array, "the array")
+
+
+def read_npz(path: Path, tensor: str | None) -> NDArray[Any]:
+    """A table of an npz file: the one named, or the only one. Mapped where it is not compressed.
+
+    Raises:
+        InputError: if the named array is not there.
+        FormatError: if there is no table or there are several, or the file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = {}
+            entries = {}
+            for entry in archive.infolist():
+                with archive.open(entry) as member:
+                    name = entry.filename.removesuffix(".npy")
+                    headers[name] = _read_npy_header(member)
+                    entries[name] = entry
+            shapes = {name: header.shape for name, header in headers.items()}
+            tables: dict[str, tuple[int, ...]] = {
+                name: header.shape
+                for name, header in headers.items()
+                if len(header.shape) == 2 and header.dtype.kind == "f"
+            }
+            name = _choose(tables, shapes, tensor)
+            array = _read_npz_entry(path, archive, entries[name], headers[name])
+    except _ZIP_ERRORS as error:
+        raise CorruptFileError(f"the npz file is damaged: {error}") from error
+    return _check_table(array, repr(name))
+
+
+def read_safetensors(file: MappedFile, tensor: str | None) -> NDArray[Any]:
+    """A table of a safetensors file: the one named, or found by its name. bfloat16 is its bits.
+
+    Raises:
+        InputError: if the named tensor is not there or is no table of float numbers.
+        FormatError: if no tensor can be told to be the embedding, or the file is damaged.
+    """
+    _, tensors = read_header(file.bytes.data)
+    shapes = {name: info.shape for name, info in tensors.items()}
+    tables: dict[str, tuple[int, ...]] = {
+        name: info.shape
+        for name, info in tensors.items()
+        if len(info.shape) == 2 and info.dtype in _FLOATS and 0 not in info.shape
+    }
+    name = _choose(_named_as_embedding(tables) or tables, shapes, tensor)
+    if name not in tables:
+        raise InputError(
+            f"tensor {name!r} is {tensors[name].dtype} of shape {tensors[name].shape}, not a table "
+            f"of {', '.join(_FLOATS)}"
+        )
+    return _view(file, tensors[name])
+
+
+def _view(file: MappedFile, tensor: TensorInfo) -> NDArray[Any]:
+    values = file.bytes[tensor.begin : tensor.end].view(_FLOATS[tensor.dtype])
+    return values.reshape(tensor.shape)
+
+
+def _named_as_embedding(tables: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    for ending in _EMBEDDING_NAMES:
+        found = {
+            name: shape
+            for name, shape in tables.items()
+            if name == ending or name.endswith("." + ending)
+        }
+        if found:
+            return found
+    return {}
+
+
+def _choose(
+    candidates: dict[str, tuple[int, ...]], present: dict[str, tuple[int, ...]], wanted: str | None
+) -> str:
+    if wanted is not None:
+        if wanted not in present:
+            raise InputError(f"no tensor {wanted!r} in the file; it has {_listed(present)}")
+        return wanted
+    if not candidates:
+        raise FormatError(f"no table of float numbers in the file; it has {_listed(present)}")
+    if len(candidates) > 1:
+        raise FormatError(
+            f"several tensors may be the embedding; name one with tensor=: {_listed(candidates)}"
+        )
+    return next(iter(candidates))
+
+
+def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
+    shown = [f"{name!r} {shape}" for name, shape in list(shapes.items())[:20]]
+    more = len(shapes) - len(shown)
+    return (", ".join(shown) or "nothing") + (f" and {more} more" if more > 0 else "")
+
+
+def _read_npy_header(file: IO[bytes]) -> _NpyHeader:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy version {version} is not known")
+    read = np.lib.format.read_array_header_1_0
+    if version == (2, 0):
+        read = np.lib.format.read_array_header_2_0
+    header = _NpyHeader(*read(file))
+    if header.dtype.hasobject:
+        raise ValueError("it holds Python objects, which are never loaded")
+    return header
+
+
+def _map_array(path: Path, offset: int, header: _NpyHeader) -> NDArray[Any]:
+    size = math.prod(header.shape) * header.dtype.itemsize
+    if size > path.stat().st_size - offset:
+        raise ValueError(f"an array of {size} bytes from byte {offset} on ends after the file")
+    if size == 0:
+        return np.empty(header.shape, header.dtype)
+    order: Literal["C", "F"] = "F" if header.fortran_order else "C"
+    return np.memmap(path, header.dtype, "r", offset, header.shape, order)
+
+
+def _read_npz_entry(
+    path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header: _NpyHeader
+) -> NDArray[Any]:
+    if entry.compress_type == zipfile.ZIP_STORED:
+        with path.open("rb") as file:
+            file.seek(entry.header_offset + 26)
+            name_length, extra_length = struct.unpack("<HH", file.read(4))
+            file.seek(name_length + extra_length, 1)
+            _read_npy_header(file)
+            return _map_array(path, file.tell(), header)
+    with archive.open(entry) as member:
+        _read_npy_header(member)
+        size = math.prod(header.shape) * header.dtype.itemsize
+        if size != entry.file_size - member.tell() or size > path.stat().st_size * _MAX_DEFLATE:
+            raise ValueError(f"{entry.filename!r} does not have the {size} bytes it promises")
+        values = np.frombuffer(member.read(), header.dtype)
+    return values.reshape(header.shape, order="F" if header.fortran_order else "C")
+
+
+def _check_table(array: NDArray[Any], name: str) -> NDArray[Any]:
+    if array.ndim != 2 or 0 in array.shape:
+        raise FormatError(
+            f"{name} has shape {array.shape}; a table is (rows, dim), neither of them 0"
+        )
+    if array.dtype.name == "bfloat16":
+        return array.view(np.uint16)
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
+        raise FormatError(f"{name} holds {array.dtype}, not float numbers")
+    return array

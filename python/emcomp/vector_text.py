@@ -1,0 +1,196 @@
+"""Vectors as text: GloVe's lines of a word and its numbers, word2vec's with a header before them.
+
+The text is parsed in windows of whole lines, so that beside the matrix only a window is in memory.
+A plain file is mapped and its lines are counted first, so that the matrix is made once in its final
+size; a compressed one is decompressed once, and the matrix grows with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp import _core
+from emcomp.errors import CorruptFileError, FormatError
+from emcomp.vector_formats import (
+    HEAD_BYTES,
+    Header,
+    MappedFile,
+    is_gzip,
+    numbers_in,
+    parse_header,
+    text_head,
+)
+from emcomp.words import Words
+
+WINDOW_BYTES = 32 << 20
+"""Text parsed together: enough to keep all threads busy, little beside a table."""
+
+_BLANK = b" \t\r\n"
+_SAMPLED_LINES = 1000
+
+
+class _Window(NamedTuple):
+    """Whole lines of the text, the last one perhaps without its newline."""
+
+    text: NDArray[np.uint8]
+    begin: int
+    """Position in the text."""
+
+
+def read_text(
+    file: MappedFile, *, has_header: bool, limit: int | None, threads: int
+) -> tuple[NDArray[np.float32], Words]:
+    """Vectors and words of a text file, plain or compressed with gzip.
+
+    Args:
+        file: the file.
+        has_header: whether the first line holds the number of vectors and the dimension.
+        limit: vectors to read at most.
+        threads: threads to use.
+
+    Returns:
+        Vectors (rows, dim), and as many words.
+
+    Raises:
+        FormatError: for the first line that is not as it should be, or a header that is wrong.
+        CorruptFileError: if compressed text is damaged or cut short.
+    """
+    head = text_head(file.head(), file.path)
+    header = parse_header(head) if has_header else None
+    if has_header and header is None:
+        raise FormatError("line 1: expected the number of vectors and their dimension")
+    begin = header.length if header else 0
+    lines = head[begin:].split(b"\n")
+    if len(lines) == 1 and len(head) == HEAD_BYTES:
+        raise FormatError(f"line {1 + has_header} is longer than {HEAD_BYTES} bytes")
+    dim = _dim_of(lines, header)
+    # A table cannot have more rows than its text has lines; the header may claim what it likes.
+    wanted = np.iinfo(np.int64).max if limit is None else limit
+    if is_gzip(file.head()):
+        vectors, words = _read_growing(
+            _compressed_windows(file.path, begin), dim, wanted, 1 + has_header, threads
+        )
+    else:
+        vectors, words = _read_counted(file, begin, dim, wanted, 1 + has_header, threads)
+    if header is not None and len(words) != min(header.rows, wanted):
+        found = f"at least {len(words)}" if len(words) == wanted else str(len(words))
+        raise FormatError(
+            f"line 1: the header promises {header.rows} vectors of {header.dim} numbers, the file "
+            f"has {found} of {dim}; correct the header or remove it"
+        )
+    if len(words) == 0:
+        raise FormatError("the file has no vectors")
+    return vectors, words
+
+
+def _dim_of(lines: list[bytes], header: Header | None) -> int:
+    """The dimension: what most of the first lines have, as words with spaces add fields."""
+    counts = Counter(
+        numbers_in(line) for line in lines[:-1][:_SAMPLED_LINES] or lines if line.strip(_BLANK)
+    )
+    found = max(counts, key=lambda dim: (counts[dim], -dim), default=0)
+    if header is not None:
+        if header.dim == 0 or (found and found < header.dim):
+            raise FormatError(
+                f"line 1: the header promises {header.dim} numbers a line, the lines after it have "
+                f"{found}; correct the header or remove it"
+            )
+        if found > header.dim and min(counts) > header.dim:
+            raise FormatError(
+                f"line 1: the header promises {header.dim} numbers a line, the lines after it have "
+                f"{found}; correct the header or remove it"
+            )
+        return header.dim
+    if found == 0:
+        raise FormatError("line 1, column 1: there are no numbers after the word")
+    return found
+
+
+def _read_counted(
+    file: MappedFile, begin: int, dim: int, wanted: int, first_line: int, threads: int
+) -> tuple[NDArray[np.float32], Words]:
+    windows = []
+    rows = 0
+    for window in _mapped_windows(file, begin):
+        windows.append(window)
+        rows += _core.count_lines(window.text, threads)
+        file.forget(window.begin, window.begin + window.text.size)
+        if rows >= wanted:
+            break
+    vectors = np.empty((min(rows, wanted), dim), np.float32)
+    words = []
+    filled = 0
+    for window in windows:
+        count = min(_core.count_lines(window.text, threads), len(vectors) - filled)
+        out = vectors[filled : filled + count]
+        words.append(Words(*_core.parse_lines(window.text, first_line + filled, out, threads)))
+        file.forget(window.begin, window.begin + window.text.size)
+        filled += count
+    return vectors, Words.concatenate(words)
+
+
+def _read_growing(
+    windows: Iterator[_Window], dim: int, wanted: int, first_line: int, threads: int
+) -> tuple[NDArray[np.float32], Words]:
+    vectors = np.empty((0, dim), np.float32)
+    words = []
+    filled = 0
+    for window in windows:
+        count = min(_core.count_lines(window.text, threads), wanted - filled)
+        # Large blocks of memory grow where they are; no other name refers to the array yet.
+        vectors.resize((filled + count, dim), refcheck=False)
+        out = vectors[filled:]
+        words.append(Words(*_core.parse_lines(window.text, first_line + filled, out, threads)))
+        del out
+        filled += count
+        if filled == wanted:
+            break
+    return vectors, Words.concatenate(words)
+
+
+def _mapped_windows(file: MappedFile, begin: int) -> Iterator[_Window]:
+    end = file.size
+    while end > begin and file.bytes[end - 1] in _BLANK:
+        end -= 1
+    while begin < end:
+        stop = min(begin + WINDOW_BYTES, end)
+        if stop < end:
+            stop = file.last_newline(begin, stop) + 1
+            if stop == 0:
+                raise _too_long(begin)
+        yield _Window(file.bytes[begin:stop], begin)
+        begin = stop
+
+
+def _compressed_windows(path: Path, begin: int) -> Iterator[_Window]:
+    """Windows of decompressed text; blank lines are held back until it shows what follows."""
+    pending = b""
+    try:
+        with gzip.open(path) as file:
+            file.read(begin)
+            while piece := file.read(WINDOW_BYTES // 2):
+                pending += piece
+                if len(pending) > 2 * WINDOW_BYTES:
+                    raise _too_long(begin)
+                stop = pending.rfind(b"\n", 0, len(pending.rstrip(_BLANK))) + 1
+                if stop > 0:
+                    yield _Window(np.frombuffer(pending, np.uint8, stop), begin)
+                    begin += stop
+                    pending = pending[stop:]
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptFileError(f"the compressed text is damaged: {error}") from error
+    pending = pending.rstrip(_BLANK)
+    if pending:
+        yield _Window(np.frombuffer(pending, np.uint8), begin)
+
+
+def _too_long(begin: int) -> FormatError:
+    return FormatError(f"byte {begin} of the text: a line is longer than {WINDOW_BYTES} bytes")
