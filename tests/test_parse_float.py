@@ -127,3 +127,13 @@ def test_extremes(text, expected):
 def test_what_is_no_number(text):
     with pytest.raises(FormatError, match=r"line 1, column 3: .* is not a number"):
         parse(text)
+
+
+@pytest.mark.parametrize("digits", [9, 12, 17, 25])
+def test_every_float32_comes_back_from_its_digits(digits):
+    values = np.random.default_rng(digits).integers(0, 2**32, 20_000, np.uint32).view(np.float32)
+    values = values[np.isfinite(values)]
+    text = "".join(f"w {value:.{digits - 1}e}\n" for value in values.tolist())
+    out = np.empty((len(values), 1), np.float32)
+    _core.parse_lines(np.frombuffer(text.encode(), np.uint8), 1, out, 2)
+    assert np.array_equal(out[:, 0].view(np.uint32), values.view(np.uint32))

@@ -298,6 +298,23 @@ def test_interrupted_writing_leaves_what_was_there(tmp_path, form):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("form", ["glove", "word2vec", "word2vec-binary", "npy"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, form):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "f"
+    path.write_text("old")
+    words = None if form == "npy" else list(map(str, range(1000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_vectors(path, table(1000, 9), words, format=form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("form", ["glove", "word2vec-binary", "npy"])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", "bfloat16"])
 def test_writing_other_types_and_strides(tmp_path, form, dtype):
