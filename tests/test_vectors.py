@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from emcomp import _core, vector_text
 from emcomp.errors import CorruptFileError, FormatError, InputError
+from emcomp.vector_formats import VectorFormat
 from emcomp.vector_writers import write_vectors, write_words
 from emcomp.vectors import WordVectors, read_vectors
 from emcomp.words import Words
@@ -369,8 +371,9 @@ def test_mutated_files_give_errors_of_ours(tmp_path, data):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    forced = data.draw(st.sampled_from([None, *get_args(VectorFormat)]))
     try:
-        read = read_vectors(path, duplicates="first")
+        read = read_vectors(path, duplicates="first", format=forced)
     except (FormatError, InputError):
         return
     assert 0 not in read.shape

@@ -51,10 +51,10 @@ _MAX_NPY_HEADER = 10_000
 _EMBEDDING_NAMES = (
     "word_embeddings.weight",
     "wte.weight",
+    "shared.weight",
     "embed_tokens.weight",
     "tok_embeddings.weight",
     "token_embedding.weight",
-    "shared.weight",
     "embeddings.weight",
     "embedding.weight",
 )
