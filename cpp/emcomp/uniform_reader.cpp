@@ -60,7 +60,7 @@ struct RowStepChunks {
   }
   void prefetch(std::int64_t index) const {
     codes.prefetch(index);
-    __builtin_prefetch(steps.address(index * row_stride));
+    simd::prefetch(steps.address(index * row_stride));
   }
 };
 
@@ -105,7 +105,7 @@ struct GroupStepChunks {
   }
   void prefetch(std::int64_t index) const {
     codes.prefetch(index);
-    __builtin_prefetch(steps.address(index * layout.row_stride));
+    simd::prefetch(steps.address(index * layout.row_stride));
   }
 };
 

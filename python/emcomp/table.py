@@ -374,6 +374,8 @@ def _unpickle(
 
 def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(ids)
+    if array.dtype == np.int64 and array.flags.c_contiguous and array.dtype.isnative:
+        return array
     if array.dtype.kind not in "iu" and array.size:
         hint = "; use np.flatnonzero for a mask" if array.dtype.kind == "b" else ""
         raise InputError(f"ids must be integers, not {array.dtype}{hint}")
@@ -384,14 +386,17 @@ def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
     """The array as the core takes it: bfloat16 as its bits."""
-    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+    return array if array.dtype.kind == "f" else array.view(np.uint16)
 
 
 def _output(
     out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike | None
 ) -> NDArray[Any]:
-    wanted = np.dtype(np.float32 if dtype is None and out is None else dtype or out.dtype)  # type: ignore[union-attr]
-    if wanted.name not in ("float16", "float32", "float64", "bfloat16") or not wanted.isnative:
+    if out is None and dtype is None:
+        return np.empty(shape, np.float32)
+    wanted = np.dtype(out.dtype if dtype is None and out is not None else dtype)
+    known = wanted.type in (np.float32, np.float16, np.float64) or wanted.name == "bfloat16"
+    if not known or not wanted.isnative:
         raise InputError(f"rows come as float16, bfloat16, float32 or float64, not {wanted}")
     if out is None:
         return np.empty(shape, wanted)
