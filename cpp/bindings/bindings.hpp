@@ -3,4 +3,9 @@
 
 #include <pybind11/pybind11.h>
 
-namespace emcomp::bindings {}  // namespace emcomp::bindings
+namespace emcomp::bindings {
+
+void bind_gram(pybind11::module_& module);
+void bind_neighbours(pybind11::module_& module);
+
+}  // namespace emcomp::bindings

@@ -35,4 +35,6 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
 
   module.doc() = "The compiled core of emcomp at one instruction-set level.";
   module.def("default_threads", &emcomp::default_threads, "Threads that OpenMP starts by default.");
+  emcomp::bindings::bind_gram(module);
+  emcomp::bindings::bind_neighbours(module);
 }
