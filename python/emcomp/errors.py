@@ -17,3 +17,11 @@ class FormatError(EmcompError):
 
 class CorruptFileError(FormatError):
     """A file of the right format whose content is damaged or cut short."""
+
+
+class EmcompWarning(UserWarning):
+    """Base of every warning that emcomp gives."""
+
+
+class RankWarning(EmcompWarning):
+    """A table has less than full numerical rank, so that a measure saw fewer directions."""

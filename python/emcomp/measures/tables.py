@@ -1,0 +1,158 @@
+"""What the measures know about one table and about two, each computed once when first needed."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from emcomp.errors import InputError, RankWarning
+from emcomp.gram import (
+    FirstRows,
+    Matrix,
+    PairSums,
+    View,
+    column_means,
+    gram_matrix,
+    open_table,
+    pair_sums,
+)
+from emcomp.measures.basis import Basis, left_singular_basis
+from emcomp.threads import resolve_threads
+
+SMALL_SINE_SQUARED = 1e-8
+"""Below this, a squared sine from one minus a squared cosine has lost half of its digits."""
+
+
+class Table:
+    """One table and its own sums."""
+
+    def __init__(
+        self,
+        X: Any,
+        name: str = "X",
+        *,
+        centred: bool = False,
+        rows: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.threads = resolve_threads(threads)
+        source = open_table(X)
+        if rows is not None:
+            if rows < 1:
+                raise InputError(f"rows must be at least 1 or None for all, not {rows}")
+            source = FirstRows(source, rows)
+        self.source = source
+        self.name = name
+        self.rows, self.dim = source.shape
+        self._centred = centred
+
+    @cached_property
+    def view(self) -> View:
+        """The rows, less their mean where the measures are to be centred."""
+        view = View(self.source, self.name)
+        if not self._centred:
+            return view
+        return View(self.source, self.name, column_means(view, self.threads))
+
+    @cached_property
+    def gram(self) -> Matrix:
+        """X'X, array (dim, dim)."""
+        return gram_matrix(self.view, self.threads)
+
+    @cached_property
+    def basis(self) -> Basis:
+        """Thin singular value decomposition; warns where the rank is not full."""
+        basis = left_singular_basis(self.view, self.gram, self.threads)
+        full = min(self.rows, self.dim)
+        if basis.rank < full:
+            warnings.warn(
+                f"{self.name} has numerical rank {basis.rank} of {full}: measures see only the "
+                f"directions whose singular value is above s_max * max(rows, dim) * eps",
+                RankWarning,
+                stacklevel=2,
+            )
+        return basis
+
+
+class Pair:
+    """A table and a compressed one of as many rows."""
+
+    def __init__(self, x: Table, q: Table) -> None:
+        if x.rows != q.rows:
+            raise InputError(
+                f"{x.name} has {x.rows} rows and {q.name} has {q.rows}: row i of both must be the "
+                f"same word"
+            )
+        self.x = x
+        self.q = q
+        self.threads = q.threads
+
+    @property
+    def same_dim(self) -> bool:
+        """Whether rows of the two tables can be subtracted."""
+        return self.x.dim == self.q.dim
+
+    @cached_property
+    def sums(self) -> PairSums:
+        """Xq'Xq, X'Xq and the distances, from one pass over both tables."""
+        sums = pair_sums(self.x.view, self.q.view, self.threads, distances=self.same_dim)
+        self.q.gram = sums.gram
+        return sums
+
+    @cached_property
+    def distances(self) -> Matrix:
+        """Sums of squared error, Euclidean distance and cosine distance over the rows.
+
+        Raises:
+            InputError: if the dimensions differ.
+        """
+        if self.sums.distances is None:
+            raise InputError(
+                f"this measure compares rows entry by entry: {self.x.name} has dimension "
+                f"{self.x.dim} and {self.q.name} has {self.q.dim}"
+            )
+        return self.sums.distances
+
+    @cached_property
+    def overlap(self) -> Matrix:
+        """U'Uq, array (rank of X, rank of Xq): its singular values are the cosines of the angles."""
+        cross = self.sums.cross
+        x, q = self.x.basis, self.q.basis
+        if x.view.map is not None or q.view.map is not None:
+            cross = pair_sums(x.view, q.view, self.threads).cross
+        return x.finish.T @ cross @ q.finish
+
+    @cached_property
+    def joint(self) -> tuple[Matrix, Matrix]:
+        """Uq in an orthonormal basis [U, N] of both spans: U'Uq and a square root of the rest.
+
+        The second is an array (r, rank of Xq), r the directions of Xq that X does not have. Where
+        some angles are small the rest is summed in a pass of its own, not as I - (U'Uq)'(U'Uq).
+        """
+        inside = self.overlap
+        squared_sines, vectors = np.linalg.eigh(np.eye(inside.shape[1]) - inside.T @ inside)
+        if squared_sines.size and squared_sines[0] < SMALL_SINE_SQUARED:
+            x, q = self.x.basis.left, self.q.basis.left
+            rest = pair_sums(x, q, self.threads, projection=inside)
+            inside = inside + rest.cross
+            squared_sines, vectors = np.linalg.eigh(rest.gram)
+        sines = np.sqrt(np.clip(squared_sines, 0.0, 1.0))
+        return inside, sines[:, None] * vectors.T
+
+
+def make_pair(
+    X: Any,
+    Xq: Any,
+    *,
+    centred: bool = False,
+    rows: int | None = None,
+    threads: int | None = None,
+) -> Pair:
+    """The pair of two tables as a caller of a measure has them."""
+    return Pair(
+        Table(X, "X", centred=centred, rows=rows, threads=threads),
+        Table(Xq, "Xq", centred=centred, rows=rows, threads=threads),
+    )
