@@ -11,6 +11,10 @@ class InputError(EmcompError, ValueError):
     """Data or an argument that cannot be used."""
 
 
+class UndefinedError(InputError):
+    """A measure that has no value for this pair of tables, such as a difference of two shapes."""
+
+
 class FormatError(EmcompError):
     """A file that is not what it should be: unknown format, wrong header, ragged text."""
 

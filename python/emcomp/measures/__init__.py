@@ -10,6 +10,7 @@ from emcomp.measures.gram_distance import (
     lambdas,
     pip_loss,
 )
+from emcomp.measures.neighbours import neighbour_overlap
 from emcomp.measures.overlap import eis, eos, eos_k, principal_angles
 from emcomp.measures.reconstruction import (
     frobenius_error,
@@ -20,6 +21,7 @@ from emcomp.measures.reconstruction import (
     orthogonal_map_error,
     spectral_error,
 )
+from emcomp.measures.similarity import similarity_preservation
 from emcomp.measures.spectrum import Spectrum, spectrum
 
 __all__ = [
@@ -37,9 +39,11 @@ __all__ = [
     "linear_map_spectral_error",
     "mean_cosine_distance",
     "mean_euclidean_distance",
+    "neighbour_overlap",
     "orthogonal_map_error",
     "pip_loss",
     "principal_angles",
+    "similarity_preservation",
     "spectral_error",
     "spectrum",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emcomp.errors import InputError
+from emcomp.errors import InputError, UndefinedError
 from emcomp.gram import Matrix
 from emcomp.measures.tables import Pair, Table, make_pair
 
@@ -69,7 +69,7 @@ def spectral_deltas_of(pair: Pair, lam: float | None = None) -> tuple[float, flo
     """Delta1 and Delta2 of a pair; see `delta1` and `delta2`."""
     singular_values = pair.x.basis.singular_values
     if singular_values.size == 0:
-        raise InputError("X is zero: no lambda makes its Gram matrix a reference")
+        raise UndefinedError("X is zero: no lambda makes its Gram matrix a reference")
     if lam is None:
         lam = float(singular_values[-1] ** 2)
     if not lam > 0 or not np.isfinite(lam):
@@ -206,5 +206,5 @@ def lambdas(
     """
     values = Table(X, centred=centred, rows=rows, threads=threads).basis.singular_values
     if values.size == 0:
-        raise InputError("X is zero: it has no eigenvalues above the rank threshold")
+        raise UndefinedError("X is zero: it has no eigenvalues above the rank threshold")
     return [float(values[-1] ** 2) * factor for factor in LAMBDA_FACTORS] + [float(values[0] ** 2)]

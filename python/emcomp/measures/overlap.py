@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emcomp.errors import InputError
+from emcomp.errors import InputError, UndefinedError
 from emcomp.gram import Matrix
 from emcomp.measures.tables import Pair, Table, make_pair
 
@@ -18,7 +18,7 @@ def eos_of(pair: Pair, denominator: str = "dimension") -> float:
     overlap = pair.overlap
     full = max(pair.x.dim, pair.q.dim) if denominator == "dimension" else max(overlap.shape)
     if full == 0:
-        raise InputError("both tables are zero: they span nothing to compare")
+        raise UndefinedError("both tables are zero: they span nothing to compare")
     # Rounding may carry the sum past its bound by a few units in the last place.
     return min(float(np.square(overlap).sum()), min(overlap.shape)) / full
 
@@ -68,7 +68,7 @@ def eos_k_of(pair: Pair, k: int = 5, n_sub: int = 10) -> float:
         raise InputError(f"k must be at least 0 and n_sub at least 1, not {k} and {n_sub}")
     count = min(n_sub, pair.x.basis.rank - k, pair.q.basis.rank - k)
     if count < 1:
-        raise InputError(
+        raise UndefinedError(
             f"nothing is left after removing {k} directions: the ranks are {pair.x.basis.rank} "
             f"and {pair.q.basis.rank}"
         )
@@ -194,7 +194,7 @@ def eis(
     between = Pair(x, y).overlap
     largest = max(float(anchor.basis.singular_values[:1].sum()) for anchor in others)
     if largest == 0:
-        raise InputError("both anchors are zero")
+        raise UndefinedError("both anchors are zero")
     total = 0.0
     mass = 0.0
     for anchor in others:

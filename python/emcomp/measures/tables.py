@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from emcomp.errors import InputError, RankWarning
+from emcomp.errors import InputError, RankWarning, UndefinedError
 from emcomp.gram import (
     FirstRows,
     Matrix,
@@ -22,6 +23,7 @@ from emcomp.gram import (
 from emcomp.measures.basis import Basis, left_singular_basis
 from emcomp.threads import resolve_threads
 
+Kept = TypeVar("Kept")
 SMALL_SINE_SQUARED = 1e-8
 """Below this, a squared sine from one minus a squared cosine has lost half of its digits."""
 
@@ -48,6 +50,14 @@ class Table:
         self.name = name
         self.rows, self.dim = source.shape
         self._centred = centred
+        self._kept: dict[Any, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
+        """What compute returns, computed the first time that ``key`` is asked for."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        kept: Kept = self._kept[key]
+        return kept
 
     @cached_property
     def view(self) -> View:
@@ -66,13 +76,13 @@ class Table:
     def basis(self) -> Basis:
         """Thin singular value decomposition; warns where the rank is not full."""
         basis = left_singular_basis(self.view, self.gram, self.threads)
-        full = min(self.rows, self.dim)
-        if basis.rank < full:
+        if basis.rank < self.dim:
             warnings.warn(
-                f"{self.name} has numerical rank {basis.rank} of {full}: measures see only the "
-                f"directions whose singular value is above s_max * max(rows, dim) * eps",
+                f"{self.name} has numerical rank {basis.rank}, below its dimension {self.dim}: "
+                f"measures see only directions with a singular value above "
+                f"s_max * max(rows, dim) * eps",
                 RankWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return basis
 
@@ -107,10 +117,10 @@ class Pair:
         """Sums of squared error, Euclidean distance and cosine distance over the rows.
 
         Raises:
-            InputError: if the dimensions differ.
+            UndefinedError: if the dimensions differ.
         """
         if self.sums.distances is None:
-            raise InputError(
+            raise UndefinedError(
                 f"this measure compares rows entry by entry: {self.x.name} has dimension "
                 f"{self.x.dim} and {self.q.name} has {self.q.dim}"
             )
