@@ -1,11 +1,12 @@
 #include "emcomp/gram.hpp"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <exception>
 #include <string>
-#include <vector>
+#include <tuple>
 
 #include "emcomp/errors.hpp"
 #include "emcomp/ordered.hpp"
@@ -65,11 +66,14 @@ class MappedBlock {
 void add_distances(const RowsView& a, const RowsView& b, Distances& sums) {
   for (Eigen::Index r = 0; r < a.rows(); ++r) {
     const double squared = (a.row(r) - b.row(r)).squaredNorm();
-    const double norms = std::sqrt(a.row(r).squaredNorm()) * std::sqrt(b.row(r).squaredNorm());
+    const double a_norm = std::sqrt(a.row(r).squaredNorm());
+    const double b_norm = std::sqrt(b.row(r).squaredNorm());
     sums.squared_error += squared;
     sums.euclidean += std::sqrt(squared);
-    if (norms > 0) {
-      sums.cosine += 1 - a.row(r).dot(b.row(r)) / norms;
+    if (a_norm > 0 && b_norm > 0) {
+      // 1 - cos = (|a - b|^2 - (|a| - |b|)^2) / (2 |a| |b|): no cancellation between equal rows.
+      const double stretch = a_norm - b_norm;
+      sums.cosine += std::max(squared - stretch * stretch, 0.0) / (2 * a_norm * b_norm);
     } else if (squared > 0) {
       sums.cosine += 1;
     }
