@@ -47,7 +47,7 @@ void bind_add_gram(py::module_& module) {
         const py::gil_scoped_release release;
         add_gram(table, first, threads, out);
       },
-      py::arg("rows"), py::arg("centre"), py::arg("map"), py::arg("name"), py::arg("first"),
+      py::arg("rows"), py::arg("centre"), py::arg("linear_map"), py::arg("name"), py::arg("first"),
       py::arg("threads"), py::arg("gram").noconvert());
 }
 

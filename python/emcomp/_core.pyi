@@ -12,7 +12,7 @@ SUM_ROWS: int
 def add_gram(
     rows: NDArray[Any],
     centre: NDArray[np.float64] | None,
-    map: NDArray[np.float64] | None,
+    linear_map: NDArray[np.float64] | None,
     name: str,
     first: int,
     threads: int,

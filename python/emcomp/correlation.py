@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from emcomp.errors import InputError, UndefinedError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
@@ -17,7 +21,9 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
     """
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape or a.size < 2:
-        raise InputError(f"expected two lists of one length of at least 2, got {a.shape}, {b.shape}")
+        raise InputError(
+            f"expected two lists of one length of at least 2, got {a.shape}, {b.shape}"
+        )
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise InputError("a correlation needs finite numbers")
     if (a == a[0]).all() or (b == b[0]).all():

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from emcomp.errors import InputError, RankWarning, UndefinedError
 from emcomp.gram import open_table
@@ -20,7 +17,12 @@ from emcomp.measures.registry import (
 from emcomp.measures.tables import Pair, Table
 from emcomp.report import Report, Score
 from emcomp.sampling import jackknife, jackknife_sources, sample_rows, sample_size
-from emcomp.sources import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from emcomp.sources import Source
 
 
 class _Original:
@@ -70,7 +72,7 @@ class _Evaluation:
         for measure_name, measure in self._wanted.items():
             centred = measure_name.endswith(CENTRED)
             try:
-                if sampled and not measure.draws_rows:
+                if sampled and not measure.from_all_rows:
                     pairs = [part[centred] for part in sampled]
                     scores[measure_name] = self._estimate(measure, pairs)
                 else:
@@ -109,10 +111,10 @@ def evaluate(
         tables: a compressed table (n, k), or a mapping from names to them.
         measures: names of measures, each also as ``<name>_centred``; by default all but the spectral
             error of the linear map, and those centred that a common direction would hide. With a
-            sample, the default leaves out neighbour overlap, which needs all rows.
+            sample, the default leaves out what needs all rows: neighbour overlap and `eos_k`.
         sample: estimate from a random sample of so many rows, or of this fraction of them, with a
-            95 % jackknife interval. Measures that draw rows themselves (neighbour overlap and
-            similarities) are computed as without it.
+            95 % jackknife interval. `eos_k`, which is too unsteady for it, and measures that draw
+            rows themselves (neighbour overlap, similarities) are computed as without it.
         seed: of the sample and of rows that measures draw.
         threads: threads to use.
 
@@ -121,7 +123,7 @@ def evaluate(
     """
     names = list(DEFAULT_MEASURES if measures is None else measures)
     if measures is None and sample is not None:
-        names = [name for name in names if not name.startswith("neighbour_overlap")]
+        names = [name for name in names if not name.startswith(("neighbour_overlap", "eos_k"))]
     wanted = resolve_measures(names, seed)
     if not wanted:
         raise InputError("no measures were asked for")

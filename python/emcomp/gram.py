@@ -7,9 +7,8 @@ threads and however a source is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Matrix = NDArray[np.float64]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emcomp.errors import InputError
 from emcomp.gram import Matrix, gather_rows
 from emcomp.measures.neighbours import random_rows
-from emcomp.sources import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from emcomp.sources import Source
 
 GROUPS = 10
 """Groups of sampled rows that the jackknife leaves out one at a time."""
@@ -43,11 +46,13 @@ def sample_size(sample: float, rows: int) -> int:
     Raises:
         InputError: if it is neither, or leaves fewer rows than the jackknife has groups.
     """
-    if isinstance(sample, bool) or not np.isfinite(sample) or sample <= 0:
+    if (
+        isinstance(sample, bool)
+        or not sample > 0
+        or (sample >= 1 and not float(sample).is_integer())
+    ):
         raise InputError(f"sample must be a number of rows or a fraction below 1, not {sample!r}")
-    if not isinstance(sample, Integral) and sample >= 1:
-        raise InputError(f"sample must be a whole number of rows or a fraction below 1: {sample!r}")
-    size = int(sample) if isinstance(sample, Integral) else round(sample * rows)
+    size = int(sample) if sample >= 1 else round(sample * rows)
     if size < 2 * GROUPS:
         raise InputError(f"a sample of {size} rows is too small: take at least {2 * GROUPS}")
     return min(size, rows)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emcomp.correlation import spearman
 from emcomp.errors import InputError, UndefinedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def _pairs(points: Sequence[Point], group: list[int], across_seeds: bool) -> NDA
     """Indices of both points of each pair, array (2, pairs), the earlier first."""
     index = np.asarray(group)
     first, second = np.triu_indices(index.size, 1)
-    pairs = index[np.stack([first, second])]
+    pairs: NDArray[np.intp] = index[np.stack([first, second])]
     if across_seeds:
         _, names = np.unique([point.name for point in points], return_inverse=True)
         pairs = pairs[:, names[pairs[0]] != names[pairs[1]]]
@@ -74,10 +78,14 @@ def _wrong_votes(
     if ties == "first":
         votes_second = errors[1] < errors[0]
         is_second = performance[1] > performance[0]
-        return (votes_second != is_second).astype(np.float64)
+        wrong: NDArray[np.float64] = np.not_equal(votes_second, is_second).astype(np.float64)
+        return wrong
     agreement = np.sign(errors[0] - errors[1]) * np.sign(performance[1] - performance[0])
-    wrong = np.where(agreement < 0, 1.0, np.where(errors[0] == errors[1], 0.5, 0.0))
-    return np.where(performance[0] == performance[1], 0.0, wrong)
+    wrong = np.where(
+        agreement < 0, 1.0, np.where(errors[0] == errors[1], 0.5, 0.0)
+    )
+    wrong[performance[0] == performance[1]] = 0.0
+    return wrong
 
 
 def _oracle_gaps(
@@ -134,7 +142,9 @@ def evaluate_selection(
         if any(point.size is None for point in points):
             raise InputError("a budget needs the size of every point")
         points = [point for point in points if point.size is not None and point.size <= budget]
-    groups = [_pairs(points, group, across_seeds) for group in _points_by_seed(points, across_seeds)]
+    groups = [
+        _pairs(points, group, across_seeds) for group in _points_by_seed(points, across_seeds)
+    ]
     groups = [pairs for pairs in groups if pairs.size]
     if not groups:
         raise InputError("there are no two points of one seed to choose between")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from emcomp.errors import InputError
 from emcomp.measures.tables import make_pair
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def expected_risk_gap(
@@ -64,7 +67,7 @@ def bound_conditioning(smallest_singular_value: float, largest_entry: float, row
     """
     if not (smallest_singular_value > 0 and largest_entry > 0 and rows > 0):
         raise InputError("the smallest singular value, largest entry and rows must be positive")
-    return smallest_singular_value / (largest_entry * rows**0.5)
+    return smallest_singular_value / (largest_entry * math.sqrt(rows))
 
 
 def _check_conditioning(a: float) -> None:

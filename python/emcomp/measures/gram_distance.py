@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emcomp.errors import InputError, UndefinedError
-from emcomp.gram import Matrix
 from emcomp.measures.tables import Pair, Table, make_pair
+
+if TYPE_CHECKING:
+    from emcomp.gram import Matrix
 
 SAFE_CANCELLATION = 1e-6
 """A difference of squares at least this part of them is right to about 1e-10."""
@@ -18,6 +20,8 @@ LAMBDA_FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 def _joint_difference(pair: Pair) -> tuple[Matrix, Matrix]:
     """XqXq' - XX' in an orthonormal basis of both spans, and the eigenvalues of XX' there."""
     inside, outside = pair.joint
+    room = min(pair.x.rows - inside.shape[0], outside.shape[0])  # directions that X leaves free
+    outside = outside[outside.shape[0] - room :]  # the longest come last
     compressed = np.vstack([inside, outside]) * pair.q.basis.singular_values
     eigenvalues = np.zeros(compressed.shape[0])
     eigenvalues[: inside.shape[0]] = np.square(pair.x.basis.singular_values)
@@ -67,6 +71,10 @@ def pip_loss(
 
 def spectral_deltas_of(pair: Pair, lam: float | None = None) -> tuple[float, float]:
     """Delta1 and Delta2 of a pair; see `delta1` and `delta2`."""
+    return pair.once(("deltas", lam), lambda: _spectral_deltas(pair, lam))
+
+
+def _spectral_deltas(pair: Pair, lam: float | None) -> tuple[float, float]:
     singular_values = pair.x.basis.singular_values
     if singular_values.size == 0:
         raise UndefinedError("X is zero: no lambda makes its Gram matrix a reference")
@@ -92,9 +100,10 @@ def delta1(
     rows: int | None = None,
     threads: int | None = None,
 ) -> float:
-    """Spectral approximation from below: the smallest Delta1 in the inequality
+    """Spectral approximation from below.
 
-    ``(1 - Delta1) (XX' + lam I) <= XqXq' + lam I <= (1 + Delta2) (XX' + lam I)``.
+    The smallest Delta1 in ``(1 - Delta1) (XX' + lam I) <= XqXq' + lam I <= (1 + Delta2) (XX' + lam
+    I)``: how much weaker some direction has become.
 
     Range: 0 to below 1, lower is better. Invariant to rotations of either table, to a common
     permutation of the rows, and to a common scale where lam is the default.
@@ -114,9 +123,7 @@ def delta1(
     Source:
         Zhang, May, Dao and Re, Low-precision random Fourier features, AISTATS 2019, section 3.
     """
-    return spectral_deltas_of(
-        make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam
-    )[0]
+    return spectral_deltas_of(make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam)[0]
 
 
 def delta2(
@@ -130,11 +137,11 @@ def delta2(
 ) -> float:
     """Spectral approximation from above: the smallest Delta2 in the inequality of `delta1`.
 
+    How much stronger some direction has become.
+
     Range: 0 up, lower is better. Invariances, arguments, errors and source: as `delta1`.
     """
-    return spectral_deltas_of(
-        make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam
-    )[1]
+    return spectral_deltas_of(make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam)[1]
 
 
 def delta_of(pair: Pair, lam: float | None = None) -> float:

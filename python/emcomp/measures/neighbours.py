@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError, UndefinedError
 from emcomp.gram import chunks, gather_rows
 from emcomp.measures.tables import Pair, Table, make_pair
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def random_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]:

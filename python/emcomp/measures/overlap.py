@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emcomp.errors import InputError, UndefinedError
-from emcomp.gram import Matrix
 from emcomp.measures.tables import Pair, Table, make_pair
+
+if TYPE_CHECKING:
+    from emcomp.gram import Matrix
 
 
 def eos_of(pair: Pair, denominator: str = "dimension") -> float:
@@ -20,7 +22,7 @@ def eos_of(pair: Pair, denominator: str = "dimension") -> float:
     if full == 0:
         raise UndefinedError("both tables are zero: they span nothing to compare")
     # Rounding may carry the sum past its bound by a few units in the last place.
-    return min(float(np.square(overlap).sum()), min(overlap.shape)) / full
+    return min(float(np.square(overlap).sum()), float(min(overlap.shape))) / full
 
 
 def eos(

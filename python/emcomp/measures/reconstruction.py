@@ -20,9 +20,7 @@ def frobenius_error_of(pair: Pair) -> float:
     return float(np.sqrt(pair.distances[0]))
 
 
-def frobenius_error(
-    X: Any, Xq: Any, *, centred: bool = False, threads: int | None = None
-) -> float:
+def frobenius_error(X: Any, Xq: Any, *, centred: bool = False, threads: int | None = None) -> float:
     """Reconstruction error ``||X - Xq||_F``.
 
     Range: 0 up, lower is better. Invariant to a common rotation and to a common permutation of the

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from emcomp.errors import InputError
 from emcomp.measures.gram_distance import delta_max_of, delta_of, pip_loss_of, spectral_deltas_of
@@ -19,7 +19,11 @@ from emcomp.measures.reconstruction import (
     spectral_error_of,
 )
 from emcomp.measures.similarity import similarity_of
-from emcomp.measures.tables import Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emcomp.measures.tables import Pair
 
 CENTRED = "_centred"
 """Ending of a name that asks for the measure on centred vectors."""
@@ -33,20 +37,20 @@ class Measure:
     higher_is_better: bool = False
     growth: float = 0.0
     """Power of the number of rows that the value grows with."""
-    draws_rows: bool = False
-    """Whether it looks at a few rows of its own choice among all."""
+    from_all_rows: bool = False
+    """Never estimated from a sample: draws a few rows itself, or is too unsteady."""
 
 
 def _seeded(seed: int) -> dict[str, Measure]:
     return {
         "neighbour_overlap": Measure(
-            lambda pair: neighbour_overlap_of(pair, seed=seed), True, draws_rows=True
+            lambda pair: neighbour_overlap_of(pair, seed=seed), True, from_all_rows=True
         ),
         "similarity_pearson": Measure(
-            lambda pair: similarity_of(pair, seed=seed)[0], True, draws_rows=True
+            lambda pair: similarity_of(pair, seed=seed)[0], True, from_all_rows=True
         ),
         "similarity_spearman": Measure(
-            lambda pair: similarity_of(pair, seed=seed)[1], True, draws_rows=True
+            lambda pair: similarity_of(pair, seed=seed)[1], True, from_all_rows=True
         ),
     }
 
@@ -55,7 +59,7 @@ def measures(seed: int = 0) -> dict[str, Measure]:
     """Every measure by its name; ``<name>_centred`` is the same on centred vectors."""
     return {
         "eos": Measure(eos_of, True),
-        "eos_k": Measure(eos_k_of, True),
+        "eos_k": Measure(eos_k_of, True, from_all_rows=True),
         "pip_loss": Measure(pip_loss_of, growth=1.0),
         "delta1": Measure(lambda pair: spectral_deltas_of(pair)[0]),
         "delta2": Measure(lambda pair: spectral_deltas_of(pair)[1]),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emcomp.errors import RankWarning
-from emcomp.gram import Matrix
 from emcomp.measures.tables import Table
+
+if TYPE_CHECKING:
+    from emcomp.gram import Matrix
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,12 +22,29 @@ from emcomp.gram import (
 from emcomp.measures.basis import Basis, left_singular_basis
 from emcomp.threads import resolve_threads
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
 Kept = TypeVar("Kept")
 SMALL_SINE_SQUARED = 1e-8
 """Below this, a squared sine from one minus a squared cosine has lost half of its digits."""
 
 
-class Table:
+class Remembering:
+    """Results kept under a key, for whatever is asked for more than once."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
+        """What compute returns, computed the first time that ``key`` is asked for."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        kept: Kept = self._kept[key]
+        return kept
+
+
+class Table(Remembering):
     """One table and its own sums."""
 
     def __init__(
@@ -40,6 +56,7 @@ class Table:
         rows: int | None = None,
         threads: int | None = None,
     ) -> None:
+        super().__init__()
         self.threads = resolve_threads(threads)
         source = open_table(X)
         if rows is not None:
@@ -50,14 +67,6 @@ class Table:
         self.name = name
         self.rows, self.dim = source.shape
         self._centred = centred
-        self._kept: dict[Any, Any] = {}
-
-    def once(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
-        """What compute returns, computed the first time that ``key`` is asked for."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        kept: Kept = self._kept[key]
-        return kept
 
     @cached_property
     def view(self) -> View:
@@ -87,10 +96,11 @@ class Table:
         return basis
 
 
-class Pair:
+class Pair(Remembering):
     """A table and a compressed one of as many rows."""
 
     def __init__(self, x: Table, q: Table) -> None:
+        super().__init__()
         if x.rows != q.rows:
             raise InputError(
                 f"{x.name} has {x.rows} rows and {q.name} has {q.rows}: row i of both must be the "
@@ -144,13 +154,18 @@ class Pair:
         """
         inside = self.overlap
         squared_sines, vectors = np.linalg.eigh(np.eye(inside.shape[1]) - inside.T @ inside)
-        if squared_sines.size and squared_sines[0] < SMALL_SINE_SQUARED:
-            x, q = self.x.basis.left, self.q.basis.left
-            rest = pair_sums(x, q, self.threads, projection=inside)
-            inside = inside + rest.cross
-            squared_sines, vectors = np.linalg.eigh(rest.gram)
-        sines = np.sqrt(np.clip(squared_sines, 0.0, 1.0))
-        return inside, sines[:, None] * vectors.T
+        if squared_sines.size == 0 or squared_sines[0] >= SMALL_SINE_SQUARED:
+            return inside, np.sqrt(np.minimum(squared_sines, 1.0))[:, None] * vectors.T
+        # Along the principal directions, so that small residuals have columns of their own.
+        x, q = self.x.basis.left, self.q.basis.left
+        assert q.map is not None
+        along = inside @ vectors
+        rest = pair_sums(x, q.mapped(q.map @ vectors), self.threads, projection=along)
+        lengths = np.sqrt(rest.gram.diagonal())
+        scale = np.where(lengths > 0, lengths, 1.0)
+        values, directions = np.linalg.eigh(rest.gram / scale / scale[:, None])
+        outside = np.sqrt(np.maximum(values, 0.0))[:, None] * directions.T * lengths
+        return (along + rest.cross) @ vectors.T, outside @ vectors.T
 
 
 def make_pair(
