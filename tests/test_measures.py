@@ -286,7 +286,7 @@ def test_principal_angles():
     others = np.linalg.qr(others)[0]
     turned = u[:, :5] * np.cos(radians) + others * np.sin(radians)
     found = m.principal_angles(u @ np.random.default_rng(1).standard_normal((6, 6)), turned)
-    np.testing.assert_allclose(found, angles, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(found, angles, rtol=1e-8, atol=1e-12)
     assert m.eos(u, turned) == pytest.approx(np.square(np.cos(radians)).sum() / 6, abs=1e-12)
 
 

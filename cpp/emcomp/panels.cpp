@@ -35,9 +35,6 @@ Packed multiply_add(Packed a, Packed b, Packed c) { return a * b + c; }
 constexpr int kLanes = sizeof(Packed) / sizeof(double);
 constexpr int kPanelVectors = kPanelWidth / kLanes;
 
-// Rows of both operands that are multiplied at a time: one tile's panels stay in the first cache.
-constexpr std::int64_t kDepth = 128;
-
 Packed load(const double* values) {
   Packed packed;
   std::memcpy(&packed, values, sizeof packed);
@@ -113,30 +110,18 @@ ProductSum::ProductSum(std::int64_t rows, std::int64_t columns)
       values_(round_up(rows, kPanelWidth), round_up(columns, kPanelWidth)) {}
 
 void ProductSum::add(const Panels& a, const Panels& b, bool upper) {
-  const std::int64_t b_stride = b.stride();
   const std::int64_t stride = values_.cols();
   const std::int64_t a_panels = values_.rows() / kPanelWidth;
   const std::int64_t b_panels = values_.cols() / kPanelWidth;
-  for (std::int64_t begin = 0; begin < a.rows(); begin += kDepth) {
-    const std::int64_t rows = std::min(kDepth, a.rows() - begin);
-    for (std::int64_t tile = 0; tile < b_panels; tile += kTilePanels) {
-      const std::int64_t tile_end = std::min(tile + kTilePanels, b_panels);
-      for (std::int64_t i = 0; i < (upper ? std::min(a_panels, tile_end) : a_panels); ++i) {
-        const std::int64_t j = upper ? std::max(tile, i) : tile;
-        const double* left = a.panel(i) + begin * kPanelWidth;
-        const double* right = b.panel(j) + begin * kPanelWidth;
-        double* sum = values_.data() + (i * stride + j) * kPanelWidth;
-        switch (tile_end - j) {
-          case 1:
-            add_tile<1>(left, right, b_stride, rows, sum, stride);
-            break;
-          case 2:
-            add_tile<2>(left, right, b_stride, rows, sum, stride);
-            break;
-          default:
-            add_tile<kTilePanels>(left, right, b_stride, rows, sum, stride);
-        }
-      }
+  for (std::int64_t tile = 0; tile < b_panels; tile += kTilePanels) {
+    const std::int64_t tile_end = std::min(tile + kTilePanels, b_panels);
+    for (std::int64_t i = 0; i < (upper ? std::min(a_panels, tile_end) : a_panels); ++i) {
+      const std::int64_t j = upper ? std::max(tile, i) : tile;
+      double* sum = values_.data() + (i * stride + j) * kPanelWidth;
+      const auto add = tile_end - j == 1   ? add_tile<1>
+                       : tile_end - j == 2 ? add_tile<2>
+                                           : add_tile<kTilePanels>;
+      add(a.panel(i), b.panel(j), b.stride(), a.rows(), sum, stride);
     }
   }
 }
