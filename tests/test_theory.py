@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emcomp import InputError
+from emcomp import InputError, theory
 from emcomp import measures as m
-from emcomp import theory
 
 
 def stochastic_uniform(X, bits, random):

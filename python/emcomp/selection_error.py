@@ -81,9 +81,7 @@ def _wrong_votes(
         wrong: NDArray[np.float64] = np.not_equal(votes_second, is_second).astype(np.float64)
         return wrong
     agreement = np.sign(errors[0] - errors[1]) * np.sign(performance[1] - performance[0])
-    wrong = np.where(
-        agreement < 0, 1.0, np.where(errors[0] == errors[1], 0.5, 0.0)
-    )
+    wrong = np.where(agreement < 0, 1.0, np.where(errors[0] == errors[1], 0.5, 0.0))
     wrong[performance[0] == performance[1]] = 0.0
     return wrong
 
