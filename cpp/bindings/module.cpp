@@ -40,7 +40,8 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   });
 
   module.doc() = "The compiled core of emcomp at one instruction-set level.";
-  module.def("default_threads", &emcomp::default_threads, "Threads to use where none are named: EMCOMP_NUM_THREADS, else OpenMP's default.");
+  module.def("default_threads", &emcomp::default_threads,
+             "Threads to use where none are named: EMCOMP_NUM_THREADS, else OpenMP's default.");
   emcomp::bindings::bind_bit_packing(module);
   emcomp::bindings::bind_uniform(module);
   emcomp::bindings::bind_value_histogram(module);
@@ -49,4 +50,6 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_vocabulary(module);
   emcomp::bindings::bind_vectors(module);
   emcomp::bindings::bind_squared_error(module);
+  emcomp::bindings::bind_gram(module);
+  emcomp::bindings::bind_neighbours(module);
 }
