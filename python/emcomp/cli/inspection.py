@@ -11,7 +11,7 @@ import click
 import emcomp
 from emcomp import container
 from emcomp.cli.options import FILE, json_option
-from emcomp.cli.output import write_fields, write_json, write_table, write_text
+from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
 from emcomp.errors import FormatError
 from emcomp.sizes import format_bytes
@@ -34,11 +34,12 @@ def _tensors(path: Path) -> list[dict[str, Any]]:
 
 
 @click.command(
+    short_help="Say what is in a compressed table.",
     epilog="""\b
 Examples:
   emcomp inspect glove.emcomp
   emcomp inspect glove.emcomp --json
-"""
+""",
 )
 @click.argument("file", type=FILE)
 @json_option
@@ -69,8 +70,7 @@ def inspect(file: Path, as_json: bool) -> None:
         ("file", f"{file}, {format_bytes(file.stat().st_size)}"),
         ("table", f"{rows:,} x {dim}"),
         ("codec", str(table.codec)),
-        ("size", f"{format_bytes(table.nbytes)}, {table.bits_per_entry:.4g} bits per entry, "
-                 f"{table.ratio:.4g} times smaller than float32"),
+        ("size", describe_size(table)),
         ("words", "none" if words is None else f"{words:,}, {format_bytes(vocabulary)}"),
         *((f"fitted {key}", json.dumps(value)) for key, value in table.info.items()),
     ])  # fmt: skip
@@ -96,11 +96,12 @@ def _damage(path: Path) -> str | None:
 
 
 @click.command(
+    short_help="Check every byte of compressed tables.",
     epilog="""\b
 Examples:
   emcomp verify glove.emcomp
   emcomp verify tables/*.emcomp && echo all good
-"""
+""",
 )
 @click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
 @json_option
@@ -129,11 +130,12 @@ def verify(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
 
 
 @click.command(
+    short_help="Say what this installation is made of.",
     epilog="""\b
 Examples:
   emcomp config
   EMCOMP_ISA=baseline emcomp config --json
-"""
+""",
 )
 @json_option
 def config(as_json: bool) -> None:

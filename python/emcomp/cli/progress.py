@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from emcomp.sources import Source
 
 
+def _silent(_phase: str, _done: int, _total: int) -> None:
+    pass
+
+
 def _rows_per_second(speed: float) -> str:
     return f"{speed:,.0f} rows/s"
 
@@ -36,7 +40,7 @@ def progress_bar(unit: str = "rows") -> Iterator[Progress]:
         unit: what is counted, ``"rows"`` or ``"bytes"``.
     """
     if not sys.stderr.isatty():
-        yield lambda phase, done, total: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
