@@ -28,7 +28,7 @@ def make_file(path: Path, megabytes: int) -> int:
     """Write GloVe-like text: five significant digits, words of any length. Returns the rows."""
     generator = np.random.default_rng(1)
     lines = []
-    for row in range(2000):
+    for _ in range(2000):
         numbers = " ".join(f"{x:.5g}" for x in generator.normal(0, 0.4, DIM))
         lines.append(numbers + "\n")
     size = rows = 0
@@ -61,14 +61,14 @@ def read_pyarrow(path: str, threads: int) -> object:
     )
 
 
-def read_pandas(path: str, threads: int) -> object:
+def read_pandas(path: str, _threads: int) -> object:
     import pandas as pd
 
-    types = {i: np.float32 for i in range(1, DIM + 1)} | {0: str}
+    types = dict.fromkeys(range(1, DIM + 1), np.float32) | {0: str}
     return pd.read_csv(path, sep=" ", header=None, dtype=types, quoting=3, na_filter=False)
 
 
-def read_gensim(path: str, threads: int) -> object:
+def read_gensim(path: str, _threads: int) -> object:
     from gensim.models import KeyedVectors
 
     return KeyedVectors.load_word2vec_format(path, no_header=True).vectors
@@ -84,9 +84,7 @@ READERS = {
 
 def measure(reader: str, path: str, threads: int) -> None:
     """Read once and print seconds and the growth of peak memory, in this process."""
-    import_time = READERS[reader]
-    small = path + ".small"
-    import_time(small, threads)  # imports and first-use work stay outside
+    READERS[reader](path + ".small", threads)  # imports and first-use work stay outside
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     table = READERS[reader](path, threads)

@@ -1,6 +1,8 @@
 // The extension module of one instruction-set level. Classes are module-local, so that several
 // levels can be loaded side by side in one process.
 
+#include <string_view>
+
 #include "bindings/bindings.hpp"
 #include "emcomp/errors.hpp"
 #include "emcomp/parallel.hpp"
@@ -14,7 +16,11 @@ namespace {
 
 void raise_as(const char* name, const std::exception& error) {
   const py::object kind = py::module_::import("emcomp.errors").attr(name);
-  py::set_error(kind, error.what());
+  // A message may quote a file's bytes, which need not be UTF-8.
+  const std::string_view text = error.what();
+  const auto message = py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+  py::set_error(kind, message);
 }
 
 }  // namespace

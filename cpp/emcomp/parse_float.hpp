@@ -11,12 +11,19 @@ namespace emcomp {
 
 namespace detail {
 
-// Powers of ten, each within half a unit in the last place (exact up to 1e22).
+// 10^-63 to 10^63, each rounded to the nearest.
+inline constexpr int kLargestPower = 63;
 inline constexpr double kPowersOfTen[] = {
-    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31,
-    1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47,
-    1e48, 1e49, 1e50, 1e51, 1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63};
+    1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52, 1e-51,
+    1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39, 1e-38,
+    1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25,
+    1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12,
+    1e-11, 1e-10, 1e-9,  1e-8,  1e-7,  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,   1e1,
+    1e2,   1e3,   1e4,   1e5,   1e6,   1e7,   1e8,   1e9,   1e10,  1e11,  1e12,  1e13,  1e14,
+    1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21,  1e22,  1e23,  1e24,  1e25,  1e26,  1e27,
+    1e28,  1e29,  1e30,  1e31,  1e32,  1e33,  1e34,  1e35,  1e36,  1e37,  1e38,  1e39,  1e40,
+    1e41,  1e42,  1e43,  1e44,  1e45,  1e46,  1e47,  1e48,  1e49,  1e50,  1e51,  1e52,  1e53,
+    1e54,  1e55,  1e56,  1e57,  1e58,  1e59,  1e60,  1e61,  1e62,  1e63};
 inline constexpr std::uint64_t kIntegerPowers[] = {1,      10,      100,      1000,     10000,
                                                    100000, 1000000, 10000000, 100000000};
 
@@ -93,9 +100,10 @@ inline bool is_large(const char* at, const char* end) {
 // Reads the number that begins at `at` and returns the first character after it, or nullptr where
 // there is none. What may follow a number is for the caller to say.
 inline const char* parse_float(const char* at, const char* end, float& value) {
-  const char* p = at;
-  const bool negative = p < end && *p == '-';
-  if (p < end && (*p == '-' || *p == '+')) ++p;
+  if (at == end) return nullptr;
+  // Signs are as good as random: no branches on them.
+  const bool negative = *at == '-';
+  const char* p = at + (static_cast<int>(negative) | static_cast<int>(*at == '+'));
 
   std::uint64_t mantissa = 0;
   const char* const digits = p;
@@ -110,8 +118,8 @@ inline const char* parse_float(const char* at, const char* end, float& value) {
     power = fraction - p;
     count -= power;
   }
-  // 20 digits may not fit the mantissa; no digits may be the name of an infinity.
-  if (count == 0 || count > 19) [[unlikely]]
+  // 19 digits may not fit a signed mantissa; no digits may be the name of an infinity.
+  if (count == 0 || count > 18) [[unlikely]]
     return detail::parse_float_slow(at, end, value);
 
   if (p < end && (*p | 0x20) == 'e') {
@@ -129,23 +137,23 @@ inline const char* parse_float(const char* at, const char* end, float& value) {
     value = negative ? -0.0f : 0.0f;
     return p;
   }
-  if (power < -63 || power > 63) [[unlikely]]
+  if (power < -detail::kLargestPower || power > detail::kLargestPower) [[unlikely]] {
     return detail::parse_float_slow(at, end, value);
+  }
 
-  // Mantissa, power and their product or quotient are each rounded once at most, so `wide` is
-  // within 3 units in its last place of the number. Rounding it to float32 gives what rounding the
-  // number itself would, unless a midpoint of two float32 values lies that near, or the result
-  // leaves float32's normal range, where midpoints lie elsewhere.
-  const double scale = detail::kPowersOfTen[power < 0 ? -power : power];
-  const double wide =
-      power < 0 ? static_cast<double>(mantissa) / scale : static_cast<double>(mantissa) * scale;
+  // Mantissa, power and product are each rounded once, so that `wide` is within 3 units in its last
+  // place of the number. Rounding it to float32 gives what rounding the number itself would, unless
+  // a midpoint of two float32 values lies that near, or the result leaves float32's normal range,
+  // where midpoints lie elsewhere.
+  const double wide = static_cast<double>(static_cast<std::int64_t>(mantissa)) *
+                      detail::kPowersOfTen[power + detail::kLargestPower];
   const std::uint64_t below = std::bit_cast<std::uint64_t>(wide) & 0x1fffffffu;
   const bool near_midpoint = below - 0x0ffffff8u <= 16;
   if (near_midpoint || wide < 0x1.000002p-126 || wide > 0x1.fffffcp+127) [[unlikely]] {
     return detail::parse_float_slow(at, end, value);
   }
-  const auto magnitude = static_cast<float>(wide);
-  value = negative ? -magnitude : magnitude;
+  const std::uint32_t sign = static_cast<std::uint32_t>(negative) << 31;
+  value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(static_cast<float>(wide)) | sign);
   return p;
 }
 

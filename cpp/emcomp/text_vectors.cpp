@@ -43,11 +43,20 @@ std::int64_t count_line_starts(std::span<const char> text, std::int64_t begin, s
   return count_newlines(text.data() + from, text.data() + to) + (begin == 0 && end > 0 ? 1 : 0);
 }
 
+// The beginning of a text for a message, control characters escaped.
 std::string quoted(std::string_view text) {
   constexpr std::size_t kShown = 40;
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
   std::string shown = "'";
-  shown.append(text.substr(0, kShown)).append(text.size() > kShown ? "...'" : "'");
-  return shown;
+  for (const char c : text.substr(0, kShown)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 32 && byte != 127) {
+      shown.push_back(c);
+    } else {
+      shown.append({'\\', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 15]});
+    }
+  }
+  return shown.append(text.size() > kShown ? "...'" : "'");
 }
 
 bool is_number(std::string_view field) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import lzma
 import math
 import struct
@@ -31,16 +32,29 @@ _ZIP_ERRORS = (
 class _NpyHeader(NamedTuple):
     shape: tuple[int, ...]
     fortran_order: bool
-    dtype: np.dtype[Any]
+    descr: str
+
+    @property
+    def is_table(self) -> bool:
+        return len(self.shape) == 2 and 0 not in self.shape and self.descr in _NPY_FLOATS
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.descr).itemsize
+
+
+_NPY_FLOATS = {order + size for order in "<>" for size in ("f2", "f4", "f8")}
+_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}
+_MAX_NPY_HEADER = 10_000
 
 
 _EMBEDDING_NAMES = (
     "word_embeddings.weight",
     "wte.weight",
+    "shared.weight",
     "embed_tokens.weight",
     "tok_embeddings.weight",
     "token_embedding.weight",
-    "shared.weight",
     "embeddings.weight",
     "embedding.weight",
 )
@@ -56,10 +70,10 @@ def read_npy(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             header = _read_npy_header(file)
-            array = _map_array(path, file.tell(), header)
+            _check_table(header, "the array")
+            return _map_array(path, file.tell(), header)
     except ValueError as error:
         raise CorruptFileError(f"the npy file is damaged: {error}") from error
-    return _check_table(array, "the array")
 
 
 def read_npz(path: Path, tensor: str | None) -> NDArray[Any]:
@@ -80,15 +94,15 @@ def read_npz(path: Path, tensor: str | None) -> NDArray[Any]:
                     entries[name] = entry
             shapes = {name: header.shape for name, header in headers.items()}
             tables: dict[str, tuple[int, ...]] = {
-                name: header.shape
-                for name, header in headers.items()
-                if len(header.shape) == 2 and header.dtype.kind == "f"
+                name: header.shape for name, header in headers.items() if header.is_table
             }
             name = _choose(tables, shapes, tensor)
-            array = _read_npz_entry(path, archive, entries[name], headers[name])
+            _check_table(headers[name], repr(name))
+            return _read_npz_entry(path, archive, entries[name], headers[name])
+    except InputError:  # a ValueError too, but about the argument
+        raise
     except _ZIP_ERRORS as error:
         raise CorruptFileError(f"the npz file is damaged: {error}") from error
-    return _check_table(array, repr(name))
 
 
 def read_safetensors(file: MappedFile, tensor: str | None) -> NDArray[Any]:
@@ -154,26 +168,30 @@ def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _read_npy_header(file: IO[bytes]) -> _NpyHeader:
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"npy version {version} is not known")
-    read = np.lib.format.read_array_header_1_0
-    if version == (2, 0):
-        read = np.lib.format.read_array_header_2_0
-    header = _NpyHeader(*read(file))
-    if header.dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never loaded")
-    return header
+    """Read the header that NumPy's format describes; NumPy's own reader lets odd errors through."""
+    start = file.read(8)
+    if start[:6] != b"\x93NUMPY" or start[6:] not in _LENGTH_BYTES:
+        raise ValueError("it does not begin as an npy file of version 1, 2 or 3")
+    length = int.from_bytes(file.read(_LENGTH_BYTES[start[6:]]), "little")
+    text = file.read(min(length, _MAX_NPY_HEADER + 1))
+    if len(text) < length:
+        raise ValueError(f"a header of {length} bytes is cut short or too long")
+    try:
+        header = ast.literal_eval(text.decode("latin-1").strip())
+        shape, fortran_order, descr = header["shape"], header["fortran_order"], header["descr"]
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+        raise ValueError(f"the header cannot be read: {error}") from error
+    if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
+        raise ValueError(f"{shape!r} is not a shape")
+    return _NpyHeader(shape, fortran_order is True, str(descr))
 
 
 def _map_array(path: Path, offset: int, header: _NpyHeader) -> NDArray[Any]:
-    size = math.prod(header.shape) * header.dtype.itemsize
+    size = header.nbytes
     if size > path.stat().st_size - offset:
         raise ValueError(f"an array of {size} bytes from byte {offset} on ends after the file")
-    if size == 0:
-        return np.empty(header.shape, header.dtype)
     order: Literal["C", "F"] = "F" if header.fortran_order else "C"
-    return np.memmap(path, header.dtype, "r", offset, header.shape, order)
+    return np.memmap(path, header.descr, "r", offset, header.shape, order)
 
 
 def _read_npz_entry(
@@ -188,20 +206,16 @@ def _read_npz_entry(
             return _map_array(path, file.tell(), header)
     with archive.open(entry) as member:
         _read_npy_header(member)
-        size = math.prod(header.shape) * header.dtype.itemsize
+        size = header.nbytes
         if size != entry.file_size - member.tell() or size > path.stat().st_size * _MAX_DEFLATE:
             raise ValueError(f"{entry.filename!r} does not have the {size} bytes it promises")
-        values = np.frombuffer(member.read(), header.dtype)
+        values = np.frombuffer(member.read(), header.descr)
     return values.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
-def _check_table(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.ndim != 2 or 0 in array.shape:
+def _check_table(header: _NpyHeader, name: str) -> None:
+    if not header.is_table:
         raise FormatError(
-            f"{name} has shape {array.shape}; a table is (rows, dim), neither of them 0"
+            f"{name} has shape {header.shape} and holds {header.descr}; a table has rows and "
+            "columns of float16, float32 or float64"
         )
-    if array.dtype.name == "bfloat16":
-        return array.view(np.uint16)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise FormatError(f"{name} holds {array.dtype}, not float numbers")
-    return array

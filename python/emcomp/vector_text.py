@@ -30,11 +30,11 @@ from emcomp.vector_formats import (
 )
 from emcomp.words import Words
 
-WINDOW_BYTES = 32 << 20
+WINDOW_BYTES = 16 << 20
 """Text parsed together: enough to keep all threads busy, little beside a table."""
 
 _BLANK = b" \t\r\n"
-_SAMPLED_LINES = 1000
+_SAMPLED_LINES = 100
 
 
 class _Window(NamedTuple):
@@ -120,16 +120,17 @@ def _read_counted(
     windows = []
     rows = 0
     for window in _mapped_windows(file, begin):
-        windows.append(window)
-        rows += _core.count_lines(window.text, threads)
+        lines = _core.count_lines(window.text, threads)
+        windows.append((window, lines))
+        rows += lines
         file.forget(window.begin, window.begin + window.text.size)
         if rows >= wanted:
             break
     vectors = np.empty((min(rows, wanted), dim), np.float32)
     words = []
     filled = 0
-    for window in windows:
-        count = min(_core.count_lines(window.text, threads), len(vectors) - filled)
+    for window, lines in windows:
+        count = min(lines, len(vectors) - filled)
         out = vectors[filled : filled + count]
         words.append(Words(*_core.parse_lines(window.text, first_line + filled, out, threads)))
         file.forget(window.begin, window.begin + window.text.size)

@@ -106,7 +106,7 @@ class Words(Sequence[str]):
             return self.encoded(index).decode("utf-8", "surrogateescape")
         start, stop, step = index.indices(len(self))
         if step != 1:
-            return self.take(np.arange(start, stop, step))
+            return self.take(np.arange(len(self))[index])
         stop = max(start, stop)
         offsets = self.offsets[start : stop + 1]
         return Words(self.bytes[int(offsets[0]) : int(offsets[-1])], offsets - offsets[0])
@@ -129,7 +129,7 @@ class Words(Sequence[str]):
         lengths = self.offsets[1:][indices] - begins
         taken = Words._from_lengths(np.empty(int(lengths.sum()), np.uint8), lengths)
         # Byte k of the result is byte k of the source, moved as far as its word has moved.
-        moved = np.repeat(begins - taken.offsets[:-1], lengths)
+        moved = np.repeat(begins - taken.offsets[:-1], lengths.astype(np.int64))
         taken.bytes[:] = self.bytes[moved + np.arange(taken.bytes.size, dtype=np.uint64)]
         return taken
 
