@@ -21,7 +21,9 @@ def write_text(text: str) -> None:
 def write_bytes(data: bytes) -> None:
     """Write bytes, after whatever text is still buffered."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    rest = memoryview(data)
+    while rest:  # with PYTHONUNBUFFERED the stream may take only a part
+        rest = rest[sys.stdout.buffer.write(rest) :]
 
 
 def write_json(document: dict[str, Any]) -> None:

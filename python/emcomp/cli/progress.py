@@ -43,21 +43,26 @@ def progress_bar(unit: str = "rows") -> Iterator[Progress]:
         yield _silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, ProgressColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.text import Text as RichText
 
     rate: Callable[[float], str] = _rows_per_second if unit == "rows" else _bytes_per_second
 
     class RateColumn(ProgressColumn):
+        """Rate since the phase began, and the time left at that rate."""
+
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return RichText("" if speed is None else rate(speed))
+            if not task.elapsed or not task.completed or not task.total:
+                return RichText("")
+            speed = task.completed / task.elapsed
+            left = (task.total - task.completed) / speed
+            return RichText(f"{rate(speed)}, {left:.0f} s left")
 
     tasks: dict[str, TaskID] = {}
     columns = (
         TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        RateColumn(), TimeRemainingColumn(compact=True),
+        RateColumn(),
     )  # fmt: skip
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
 
