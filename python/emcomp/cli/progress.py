@@ -34,7 +34,8 @@ def _bytes_per_second(speed: float) -> str:
 def progress_bar(unit: str = "rows") -> Iterator[Progress]:
     """A function to call with a phase, the amount done and the amount in all (0 if not known).
 
-    On a terminal each phase is a bar with its rate and the time left; elsewhere nothing is shown.
+    On a terminal the present phase is a bar with its rate and the time left; elsewhere nothing is
+    shown.
 
     Args:
         unit: what is counted, ``"rows"`` or ``"bytes"``.
@@ -50,24 +51,24 @@ def progress_bar(unit: str = "rows") -> Iterator[Progress]:
     rate: Callable[[float], str] = _rows_per_second if unit == "rows" else _bytes_per_second
 
     class RateColumn(ProgressColumn):
-        """Rate since the phase began, and the time left at that rate."""
+        """Share done, rate since the phase began, and the time left at that rate."""
 
         def render(self, task: Task) -> Text:
             if not task.elapsed or not task.completed or not task.total:
                 return RichText("")
             speed = task.completed / task.elapsed
             left = (task.total - task.completed) / speed
-            return RichText(f"{rate(speed)}, {left:.0f} s left")
+            return RichText(f"{task.percentage:3.0f} %, {rate(speed)}, {left:.0f} s left")
 
     tasks: dict[str, TaskID] = {}
-    columns = (
-        TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        RateColumn(),
-    )  # fmt: skip
+    columns = TextColumn("{task.description:<8}"), BarColumn(), RateColumn()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def report(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
+                for earlier in tasks.values():
+                    bars.remove_task(earlier)
+                tasks.clear()
                 tasks[phase] = bars.add_task(phase, total=total or None)
             bars.update(tasks[phase], completed=done)
 
