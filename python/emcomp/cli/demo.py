@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emcomp.table import CompressedEmbedding
     from emcomp.vectors import WordVectors
 
-_SHOWN_WORDS = ("string", "error", "file", "thread", "month", "windows", "left", "two")
+_SHOWN_WORDS = ("file", "error", "import", "thread", "month", "left")
 _SHOWN_WIDTHS = ("uniform:4", "uniform:2", "uniform:1")
 _SHOWN_NEIGHBOURS = 4
 _SERVED = "uniform:4"
