@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emcomp import _core
@@ -16,6 +16,7 @@ def test_equals_xxh64_at_every_length(size):
     assert checksum(data) == xxhash.xxh64(data).intdigest()
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=80)))
 def test_pieces_do_not_matter(pieces):
     state = _core.Checksum()

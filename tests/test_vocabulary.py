@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emcomp import container
@@ -55,6 +55,7 @@ def test_finds_awkward_words():
     assert 3 not in vocabulary
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), st.binary(max_size=40)), unique_by=as_bytes))
 def test_is_a_dict_of_rows(words):
     vocabulary = Vocabulary.from_words(words)
@@ -120,6 +121,9 @@ def test_refuses_what_cannot_be_a_vocabulary():
         Vocabulary.from_words(["a", 3])
     with pytest.raises(TypeError, match="not NoneType"):
         Vocabulary.from_words(["a"]).find(None)
+    for use in (Vocabulary.from_words, Vocabulary.from_words(["a"]).find_many):
+        with pytest.raises(InputError, match=r"'\\ud800' has a surrogate"):
+            use(["b", "\ud800"])
     for row in (-1, 1, 10**6):
         with pytest.raises(IndexError, match=str(row)):
             Vocabulary.from_words(["a"]).word(row)
@@ -127,6 +131,7 @@ def test_refuses_what_cannot_be_a_vocabulary():
         Vocabulary.from_words(["a"]).closest("a", k=-1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("abAB ×ñÑжЖ日🙂", max_size=9), unique=True, max_size=30),
     st.text("abAB ×ñÑжЖ日🙂", max_size=9),

@@ -1,6 +1,7 @@
+#include "emcomp/bit_packing.hpp"
+
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/bit_packing.hpp"
 
 namespace emcomp::bindings {
 

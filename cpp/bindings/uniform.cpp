@@ -1,7 +1,8 @@
+#include "emcomp/uniform.hpp"
+
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/bit_packing.hpp"
-#include "emcomp/uniform.hpp"
 
 namespace emcomp::bindings {
 

@@ -1,7 +1,8 @@
+#include "emcomp/value_histogram.hpp"
+
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/clipping.hpp"
-#include "emcomp/value_histogram.hpp"
 
 namespace emcomp::bindings {
 

@@ -4,8 +4,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <bit>
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bindings/bindings.hpp"
@@ -37,7 +38,11 @@ class WordBytes {
       if (const char* text = PyUnicode_AsUTF8AndSize(word.ptr(), &size)) return as_word(text, size);
       PyErr_Clear();  // bytes that were not UTF-8 when the word was decoded
       PyObject* encoded = PyUnicode_AsEncodedString(word.ptr(), "utf-8", "surrogateescape");
-      if (encoded == nullptr) throw py::error_already_set();
+      if (encoded == nullptr) {
+        PyErr_Clear();
+        throw InputError("the word " + py::repr(word).cast<std::string>() +
+                         " has a surrogate that stands for no byte: it cannot be UTF-8");
+      }
       word = held_.emplace_back(py::reinterpret_steal<py::object>(encoded));
     }
     if (!PyBytes_Check(word.ptr())) {

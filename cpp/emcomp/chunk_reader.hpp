@@ -23,11 +23,10 @@ class ChunkReader final : public RowReader {
         whole_(dim / simd::kLanes),
         tail_(dim % simd::kLanes) {}
 
-  void gather(std::span<const std::int64_t> ids, float* out) const override {
-    const std::size_t count = ids.size();
-    for (std::size_t i = 0; i < std::min(count, kAhead); ++i) chunks_.prefetch(row_of(ids[i]));
-    for (std::size_t i = 0; i < count; ++i, out += dim()) {
-      if (i + kAhead < count) chunks_.prefetch(row_of(ids[i + kAhead]));
+  void gather(std::span<const std::int64_t> ids, std::size_t first, std::size_t count,
+              float* out) const override {
+    for (std::size_t i = first; i < first + count; ++i, out += dim()) {
+      if (i + kAhead < ids.size()) chunks_.prefetch(row_of(ids[i + kAhead]));
       write_row(row_of(ids[i]), out);
     }
   }
@@ -36,9 +35,12 @@ class ChunkReader final : public RowReader {
     for (std::int64_t r = first; r < first + count; ++r, out += dim()) write_row(r, out);
   }
 
+  void prefetch(std::span<const std::int64_t> ids) const override {
+    for (const std::int64_t id : ids) chunks_.prefetch(row_of(id));
+  }
+
   void bag(std::span<const std::int64_t> ids, const float* weights, BagMode mode,
            float* out) const override {
-    for (const std::int64_t id : ids) chunks_.prefetch(row_of(id));
     if (ids.empty()) {
       std::fill_n(out, dim(), 0.0f);
     } else if (mode == BagMode::kMax) {
@@ -89,9 +91,12 @@ class ChunkReader final : public RowReader {
   }
 
  private:
-  static constexpr std::size_t kAhead = 8;  // rows asked for before they are needed
+  using Row = typename Chunks::Row;
   static constexpr std::size_t kSumLanes = 16;
-  static constexpr std::int64_t kStrip = 4;  // chunks whose sums stay in registers
+  static constexpr std::size_t kAhead = 8;              // rows asked for before they are needed
+  static constexpr std::int64_t kStrip = simd::kLanes;  // chunks whose sums stay in registers
+  static constexpr std::int64_t kShortStrip = 4;
+  static constexpr std::size_t kFoldRows = 32;
 
   void write_row(std::int64_t index, float* out) const {
     const auto row = chunks_.row(index);
@@ -103,33 +108,41 @@ class ChunkReader final : public RowReader {
     }
   }
 
-  // Folds the rows of ids strip by strip, so that the running sums never leave the registers.
+  // Folds the rows of ids into out, a few rows at a time: those stay in the first-level cache
+  // while strip after strip is summed in registers.
   template <class Combine>
   void fold(std::span<const std::int64_t> ids, float* out, float start, Combine combine) const {
-    std::int64_t c = 0;
-    for (; c + kStrip <= whole_; c += kStrip) {
-      std::array<simd::Floats, kStrip> sums;
-      sums.fill(simd::broadcast(start));
-      for (std::size_t i = 0; i < ids.size(); ++i) {
-        const auto row = chunks_.row(row_of(ids[i]));
-        for (std::int64_t k = 0; k < kStrip; ++k) {
-          sums[static_cast<std::size_t>(k)] =
-              combine(sums[static_cast<std::size_t>(k)], chunks_.chunk(row, c + k), i);
+    std::array<Row, kFoldRows> rows;
+    for (std::size_t first = 0; first < ids.size(); first += kFoldRows) {
+      const std::size_t count = std::min(kFoldRows, ids.size() - first);
+      for (std::size_t i = 0; i < count; ++i) rows[i] = chunks_.row(row_of(ids[first + i]));
+      if (first + count < ids.size()) {
+        prefetch(ids.subspan(first + count, std::min(kFoldRows, ids.size() - first - count)));
+      }
+      const auto fold_strip = [&]<std::int64_t kChunks>(std::int64_t c, auto load, auto store) {
+        std::array<simd::Floats, kChunks> sums;
+        for (std::int64_t k = 0; k < kChunks; ++k) {
+          sums[k] = first == 0 ? simd::broadcast(start) : load(out + (c + k) * simd::kLanes);
         }
+        for (std::size_t i = 0; i < count; ++i) {
+          for (std::int64_t k = 0; k < kChunks; ++k) {
+            sums[k] = combine(sums[k], chunks_.chunk(rows[i], c + k), first + i);
+          }
+        }
+        for (std::int64_t k = 0; k < kChunks; ++k) store(out + (c + k) * simd::kLanes, sums[k]);
+      };
+      std::int64_t c = 0;
+      for (; c + kStrip <= whole_; c += kStrip) {
+        fold_strip.template operator()<kStrip>(c, simd::load, simd::store);
       }
-      for (std::int64_t k = 0; k < kStrip; ++k) {
-        simd::store(out + (c + k) * simd::kLanes, sums[static_cast<std::size_t>(k)]);
+      for (; c + kShortStrip <= whole_; c += kShortStrip) {
+        fold_strip.template operator()<kShortStrip>(c, simd::load, simd::store);
       }
-    }
-    for (; c * simd::kLanes < dim(); ++c) {
-      simd::Floats sum = simd::broadcast(start);
-      for (std::size_t i = 0; i < ids.size(); ++i) {
-        sum = combine(sum, chunks_.chunk(chunks_.row(row_of(ids[i])), c), i);
-      }
-      if (c < whole_) {
-        simd::store(out + c * simd::kLanes, sum);
-      } else {
-        simd::store_first(out + c * simd::kLanes, sum, tail_);
+      for (; c < whole_; ++c) fold_strip.template operator()<1>(c, simd::load, simd::store);
+      if (tail_ > 0) {
+        fold_strip.template operator()<1>(
+            c, [this](const float* from) { return simd::load_first(from, tail_); },
+            [this](float* to, simd::Floats sum) { simd::store_first(to, sum, tail_); });
       }
     }
   }

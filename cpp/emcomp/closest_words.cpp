@@ -58,6 +58,15 @@ void lower(Text& text) {
   for (CodePoint& c : text) c = lower(c);
 }
 
+using Bits = std::uint64_t;
+
+// One column of the table of distances, a bit for each pattern letter: where the distance goes up
+// and where it goes down by one.
+struct Column {
+  std::vector<Bits> rises;
+  std::vector<Bits> falls;
+};
+
 // Edit distances to one pattern: Hyyrö, "A bit-vector algorithm for computing Levenshtein and
 // Damerau edit distances" (2003), in blocks of 64 pattern letters as Myers (1999) has in section 4.
 class EditDistance {
@@ -75,18 +84,18 @@ class EditDistance {
 
   std::int64_t length() const { return static_cast<std::int64_t>(length_); }
 
-  // The distance to a text. Changes only scratch space of its own, which must be one a thread.
-  std::int64_t to(const Text& text) {
+  // The distance to a text; `column` is scratch space.
+  std::int64_t to(const Text& text, Column& column) const {
     if (length_ == 0) return static_cast<std::int64_t>(text.size());
-    rises_.assign(blocks_, ~Bits{0});
-    falls_.assign(blocks_, 0);
+    column.rises.assign(blocks_, ~Bits{0});
+    column.falls.assign(blocks_, 0);
     const Bits last = Bits{1} << ((length_ - 1) % 64);
     std::int64_t distance = length();
     for (const CodePoint letter : text) {
       const Bits* places = find(letter);
       int carry = 1;  // how the cell above the block differs from the one on its left
       for (std::size_t b = 0; b < blocks_; ++b) {
-        carry = advance(places[b], carry, rises_[b], falls_[b],
+        carry = advance(places[b], carry, column.rises[b], column.falls[b],
                         b + 1 == blocks_ ? last : Bits{1} << 63);
       }
       distance += carry;
@@ -95,16 +104,14 @@ class EditDistance {
   }
 
  private:
-  using Bits = std::uint64_t;
-
   const Bits* find(CodePoint letter) const {
     if (letter < 128) return &ascii_[letter * blocks_];
     const auto found = others_.find(letter);
     return found == others_.end() ? nowhere_.data() : found->second.data();
   }
 
-  // One column of one block. `rise` and `fall` mark the pattern positions at which the distance
-  // goes up and down by one; returns how the distance at bit `last` differs from the column before.
+  // Moves 64 pattern letters on to the next column; returns how much the distance at bit `last`
+  // changes by that.
   static int advance(Bits places, int carry, Bits& rise, Bits& fall, Bits last) {
     const Bits vertical = places | fall;
     if (carry < 0) places |= 1;
@@ -124,8 +131,6 @@ class EditDistance {
   std::vector<Bits> ascii_;  // [128, blocks]: for each letter, where in the pattern it is
   std::unordered_map<CodePoint, std::vector<Bits>> others_;
   std::vector<Bits> nowhere_;
-  std::vector<Bits> rises_;
-  std::vector<Bits> falls_;
 };
 
 struct Candidate {
@@ -165,22 +170,21 @@ std::vector<std::int64_t> closest_words(const WordList& words, Word word, int co
   if (count <= 0) return {};
   Text pattern;
   decode(word, pattern);
-  const EditDistance to_exact(pattern);
+  const EditDistance exact(pattern);
   lower(pattern);
-  const EditDistance to_folded(pattern);
-  const std::int64_t length = to_exact.length();
+  const EditDistance folded(pattern);
+  const std::int64_t length = exact.length();
 
   Nearest nearest((length + 1) / 2, static_cast<std::size_t>(count));
   std::mutex nearest_mutex;
   constexpr std::int64_t kWordsPerTask = 1 << 14;
   parallel_blocks(words.rows(), kWordsPerTask, threads, [&](std::int64_t begin, std::int64_t end) {
-    EditDistance exact = to_exact;
-    EditDistance folded = to_folded;
     Nearest found = [&] {
       const std::lock_guard<std::mutex> lock(nearest_mutex);
       return Nearest(nearest.furthest(), static_cast<std::size_t>(count));
     }();
     Text text;
+    Column column;
     for (std::int64_t row = begin; row < end; ++row) {
       const Word candidate = words.word(row);
       const std::int64_t furthest = found.furthest();
@@ -188,10 +192,10 @@ std::vector<std::int64_t> closest_words(const WordList& words, Word word, int co
       decode(candidate, text);
       if (std::abs(static_cast<std::int64_t>(text.size()) - length) > furthest) continue;
       lower(text);
-      const std::int64_t folded_distance = folded.to(text);
+      const std::int64_t folded_distance = folded.to(text, column);
       if (folded_distance > furthest) continue;
       decode(candidate, text);
-      found.add({folded_distance, exact.to(text), row});
+      found.add({folded_distance, exact.to(text, column), row});
     }
     const std::lock_guard<std::mutex> lock(nearest_mutex);
     for (const Candidate& candidate : found.candidates()) nearest.add(candidate);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <mutex>
 
 #include "emcomp/parallel.hpp"
+#include "emcomp/simd.hpp"
 
 namespace emcomp {
 
@@ -16,25 +18,48 @@ std::int64_t block_for(std::int64_t total, int threads, std::int64_t least) {
   return std::max(least, (total + threads * 8 - 1) / (threads * 8));
 }
 
-// Produces `count` rows block by block: straight into float32 output, else through a small buffer.
+// Rows handled together where they go through a buffer: it stays in the first-level cache.
+constexpr std::int64_t kRowsTogether = 4;
+
+// Output of this size does not fit the caches: it is written past them.
+constexpr std::int64_t kStreamedBytes = std::int64_t{16} << 20;
+
+// Calls produce(begin, end, floats) for a few rows at a time and brings the floats to the output:
+// small float32 output is produced in place, the rest through a buffer.
 template <class Produce>
 void write_rows(std::int64_t count, std::int64_t dim, DType dtype, std::byte* out, int threads,
                 Produce produce) {
   threads = threads_for(count * dim, threads);
   const std::int64_t row_size = dim * item_size(dtype);
+  const bool streamed = count * row_size >= kStreamedBytes;
+  const bool in_place = dtype == DType::kFloat32 && !streamed;
+  const auto buffer_size = static_cast<std::size_t>(kRowsTogether * dim);
   parallel_blocks(
       count, block_for(count, threads, 64), threads, [&](std::int64_t begin, std::int64_t end) {
-        if (dtype == DType::kFloat32) {
+        std::vector<float> rows(in_place ? 0 : buffer_size);
+        std::vector<std::byte> converted(
+            dtype == DType::kFloat32 ? 0
+                                     : buffer_size * static_cast<std::size_t>(item_size(dtype)));
+        if (in_place) {
           produce(begin, end, reinterpret_cast<float*>(out + begin * row_size));
           return;
         }
-        constexpr std::int64_t kRows = 32;
-        std::vector<float> rows(static_cast<std::size_t>(kRows * dim));
-        for (std::int64_t first = begin; first < end; first += kRows) {
-          const std::int64_t last = std::min(first + kRows, end);
+        for (std::int64_t first = begin; first < end; first += kRowsTogether) {
+          const std::int64_t last = std::min(first + kRowsTogether, end);
+          std::byte* target = out + first * row_size;
           produce(first, last, rows.data());
-          store_floats(rows.data(), (last - first) * dim, dtype, out + first * row_size);
+          const std::byte* source = reinterpret_cast<const std::byte*>(rows.data());
+          if (dtype != DType::kFloat32) {
+            store_floats(rows.data(), (last - first) * dim, dtype, converted.data());
+            source = converted.data();
+          }
+          if (streamed) {
+            simd::stream(target, source, (last - first) * row_size);
+          } else {
+            std::memcpy(target, source, static_cast<std::size_t>((last - first) * row_size));
+          }
         }
+        simd::finish_streams();
       });
 }
 
@@ -98,9 +123,8 @@ void gather_rows(const RowReader& reader, std::span<const std::int64_t> ids, DTy
                  std::byte* out, int threads) {
   write_rows(static_cast<std::int64_t>(ids.size()), reader.dim(), dtype, out, threads,
              [&](std::int64_t begin, std::int64_t end, float* rows) {
-               reader.gather(ids.subspan(static_cast<std::size_t>(begin),
-                                         static_cast<std::size_t>(end - begin)),
-                             rows);
+               reader.gather(ids, static_cast<std::size_t>(begin),
+                             static_cast<std::size_t>(end - begin), rows);
              });
 }
 
@@ -117,14 +141,24 @@ void reduce_bags(const RowReader& reader, std::span<const std::int64_t> ids,
                  float* out, int threads) {
   const auto bags = static_cast<std::int64_t>(offsets.size());
   threads = threads_for(static_cast<std::int64_t>(ids.size()) * reader.dim(), threads);
+  const auto bag_ids = [&](std::int64_t bag) {
+    const auto first = static_cast<std::size_t>(offsets[static_cast<std::size_t>(bag)]);
+    const std::size_t last =
+        bag + 1 < bags ? static_cast<std::size_t>(offsets[static_cast<std::size_t>(bag) + 1])
+                       : ids.size();
+    return ids.subspan(first, last - first);
+  };
   parallel_blocks(
       bags, block_for(bags, threads, 8), threads, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t b = begin; b < end; ++b) {
-          const auto first = static_cast<std::size_t>(offsets[b]);
-          const std::size_t last =
-              b + 1 < bags ? static_cast<std::size_t>(offsets[b + 1]) : ids.size();
-          reader.bag(ids.subspan(first, last - first),
-                     weights == nullptr ? nullptr : weights + first, mode, out + b * reader.dim());
+        for (std::int64_t bag = begin; bag < end; ++bag) {
+          if (bag + 1 < end) {
+            const std::span<const std::int64_t> next = bag_ids(bag + 1);
+            reader.prefetch(next.first(std::min<std::size_t>(next.size(), 32)));
+          }
+          reader.bag(
+              bag_ids(bag),
+              weights == nullptr ? nullptr : weights + offsets[static_cast<std::size_t>(bag)], mode,
+              out + bag * reader.dim());
         }
       });
 }

@@ -19,12 +19,17 @@ class RowReader {
   std::int64_t rows() const { return rows_; }
   std::int64_t dim() const { return dim_; }
 
-  // Rows of the given ids, as float32, to out [ids.size(), dim]. Ids are in [-rows, rows);
-  // negative ones count from the end.
-  virtual void gather(std::span<const std::int64_t> ids, float* out) const = 0;
+  // Rows of ids [first, first + count) of a longer list, as float32, to out [count, dim]. Ids are
+  // in
+  // [-rows, rows); negative ones count from the end. The ids that follow are asked of the memory.
+  virtual void gather(std::span<const std::int64_t> ids, std::size_t first, std::size_t count,
+                      float* out) const = 0;
 
   // Rows [first, first + count) to out [count, dim].
   virtual void read(std::int64_t first, std::int64_t count, float* out) const = 0;
+
+  // Asks the memory for rows that will be read soon.
+  virtual void prefetch(std::span<const std::int64_t> ids) const = 0;
 
   // The sum, mean or maximum of the rows of ids, added up in the order of ids, to out [dim]; zeros
   // where there are none. Weights (only with kSum) may be null.

@@ -2,11 +2,13 @@
 // the compiler does not write well by itself: unpacking codes, packing them, partial stores.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -49,6 +51,37 @@ inline void store_first(float* to, Floats values, std::int64_t count) {
                         reinterpret_cast<__m512>(values));
 #else
   std::memcpy(to, &values, static_cast<std::size_t>(count) * sizeof(float));
+#endif
+}
+
+// Copies bytes past the caches, whole lines at a time: large output is not read before it is
+// written, and does not push out what is needed again. Ends with finish_streams().
+inline void stream(std::byte* to, const std::byte* from, std::int64_t count) {
+#if defined(__SSE2__)
+  constexpr std::int64_t kLine = 64;
+  const std::int64_t head = std::min(
+      -static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to)) & (kLine - 1), count);
+  std::memcpy(to, from, static_cast<std::size_t>(head));
+  std::int64_t at = head;
+  for (; at + kLine <= count; at += kLine) {
+#if defined(EMCOMP_SIMD_512)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + at), _mm512_loadu_si512(from + at));
+#else
+    for (std::int64_t i = at; i < at + kLine; i += 16) {
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+    }
+#endif
+  }
+  std::memcpy(to + at, from + at, static_cast<std::size_t>(count - at));
+#else
+  std::memcpy(to, from, static_cast<std::size_t>(count));
+#endif
+}
+
+inline void finish_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
 #endif
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <string>
+#include <vector>
 
 #include "emcomp/checksum.hpp"
 #include "emcomp/errors.hpp"
