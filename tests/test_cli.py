@@ -349,6 +349,18 @@ def test_every_command_has_examples():
     assert run("--version").stdout == f"emcomp {emcomp.__version__}\n"
 
 
+def test_the_document_has_every_command_and_option():
+    document = (Path(__file__).parent.parent / "docs" / "cli.md").read_text("utf-8")
+    for name, command in program.commands.items():
+        section = re.search(
+            rf"^## [a-z ]*\b{name}\b.*?(?=^## |\Z)", document, re.MULTILINE | re.DOTALL
+        )[0]
+        assert f"$ emcomp {name}" in section
+        options = [o for parameter in command.params for o in parameter.opts if o[0] == "-"]
+        if name not in ("inspect", "config", "demo"):
+            assert all(option in section for option in options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -111,5 +111,5 @@ def compress(
         ("size", describe_size(table)),
         ("file", f"{output}, {format_bytes(file_bytes)}{vocabulary}"),
         ("relative squared error", f"{error:.4g}"),
-        ("time", f"{seconds:.2f} s"),
+        ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip

@@ -96,7 +96,7 @@ def _write(
     write_fields([
         ("vectors", f"{rows:,} x {dim}"),
         ("file", f"{output}, {written}, {format_bytes(output.stat().st_size)}"),
-        ("time", f"{seconds:.2f} s"),
+        ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip
 
 

@@ -13,10 +13,15 @@ from emcomp import container
 from emcomp.cli.options import FILE, json_option
 from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
+from emcomp.container_header import Json
 from emcomp.errors import FormatError
 from emcomp.sizes import format_bytes
 
 CHECK_FAILED, BAD_FILE = 1, 4
+
+
+def _as_text(value: Json) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _tensors(path: Path) -> list[dict[str, Any]]:
@@ -72,7 +77,7 @@ def inspect(file: Path, as_json: bool) -> None:
         ("codec", str(table.codec)),
         ("size", describe_size(table)),
         ("words", "none" if words is None else f"{words:,}, {format_bytes(vocabulary)}"),
-        *((f"fitted {key}", json.dumps(value)) for key, value in table.info.items()),
+        *((f"fitted {key}", _as_text(value)) for key, value in table.info.items()),
     ])  # fmt: skip
     write_text("\n")
     write_table(

@@ -27,7 +27,13 @@ threads_option = click.option(
 )
 
 k_option = click.option(
-    "-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="K",
+    help="How many.",
 )
 
 ids_option = click.option(
