@@ -71,8 +71,8 @@ def compress(
     """Compress the vectors of INPUT into OUTPUT, and say what was lost.
 
     INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
-    safetensors; text may be compressed with gzip. An OUTPUT that is there is replaced when the new
-    one is complete.
+    safetensors; text may be compressed with gzip. An emcomp file is taken too, to make it smaller.
+    An OUTPUT that is there is replaced when the new one is complete.
     """
     check_output(output, input_path, reading["words"])
     started = time.perf_counter()
