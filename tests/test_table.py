@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import ml_dtypes
 import numpy as np
 import pytest
-import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emcomp
+import reference
 from emcomp import Uniform
 
 
@@ -312,7 +312,7 @@ def test_words_name_rows(table, rows):
 
 def test_unknown_words_name_the_closest(table):
     for ask in (lambda: table["wurd9"], lambda: table[["word1", "wurd9"]]):
-        with pytest.raises(KeyError, match="'wurd9'.*'word9'"):
+        with pytest.raises(KeyError, match=r"'wurd9'.*'word9'"):
             ask()
 
 

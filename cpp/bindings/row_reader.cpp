@@ -135,7 +135,7 @@ void bind_row_reader(py::module_& module) {
   py::class_<Reader>(module, "Reader", py::module_local())
       .def_property_readonly("rows", &Reader::rows)
       .def_property_readonly("dim", &Reader::dim)
-      .def("row", &Reader::row, py::arg("id"), "One row, float32 (dim,).")
+      .def("row", &Reader::row, py::arg("row_id"), "One row, float32 (dim,).")
       .def("gather", &Reader::gather, py::arg("ids").noconvert(), py::arg("out").noconvert(),
            py::arg("threads"), "Rows of int64 ids, of any shape, into out.")
       .def("read", &Reader::read, py::arg("first"), py::arg("out").noconvert(), py::arg("threads"),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
-Json: TypeAlias = Any
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the phase ("fit", "encode"), the rows done and the rows in all."""
 
@@ -42,7 +41,7 @@ class FittedCodec(ABC):
     """What a row becomes; the packed codes are ``"codes"``."""
     shared_tensors: Tensors
     """What all rows share: levels, steps, codebooks, decoders."""
-    info: Mapping[str, Json]
+    info: Mapping[str, Any]
     """How it was fitted, as kept in the file."""
 
     @abstractmethod
@@ -81,7 +80,9 @@ class Codec(ABC):
             for field in fields
             if field.name not in self.size_fields and getattr(self, field.name) != field.default
         ]
-        return self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
+        return (
+            self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
+        )
 
 
 CodecClass = TypeVar("CodecClass", bound=type[Codec])
@@ -95,12 +96,10 @@ def register(codec: CodecClass) -> CodecClass:
 
 
 def _number_or_text(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
 
 
 _STAGE = re.compile(

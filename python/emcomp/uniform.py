@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, register
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
 from emcomp.errors import FormatError, InputError
 from emcomp.sources import Block, Source, blocks
 
@@ -96,9 +96,9 @@ class Uniform(Codec):
                 quantile = 0.0
             if 0.0 < quantile <= 1.0:
                 return _core.Clipping("quantile", quantile)
-        elif isinstance(clip, (int, float)) and not isinstance(clip, bool):
-            if 1e-36 < clip < 1e38:
-                return _core.Clipping("value", float(clip))
+        is_number = isinstance(clip, (int, float)) and not isinstance(clip, bool)
+        if is_number and 1e-36 < float(clip) < 1e38:
+            return _core.Clipping("value", float(clip))
         raise InputError(
             "clip must be 'optimal', 'max', a positive number or 'quantile:q' with 0 < q <= 1, "
             f"not {clip!r}"
@@ -200,7 +200,7 @@ class FittedUniform(FittedCodec):
         codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
         self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
         self.shared_tensors: Tensors = {}
-        self.info: Mapping[str, Json] = {}
+        self.info: Mapping[str, Any] = {}
         if steps is None:
             self.row_tensors = {
                 "codes": codes,
