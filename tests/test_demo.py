@@ -122,8 +122,9 @@ def test_the_whole_demo(tmp_path, monkeypatch):
     assert (tmp_path / "emcomp-demo.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_there_is_no_picture(tmp_path, monkeypatch):
+def test_without_matplotlib_there_is_no_picture(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("emcomp.demo.corpus.sentences", lambda: text)
     find = importlib.util.find_spec
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: None if name == "matplotlib" else find(name)
