@@ -158,6 +158,7 @@ class SquaredError:
     def error(self) -> float: ...
     @property
     def total(self) -> float: ...
+
 # gram.cpp
 
 SUM_ROWS: int

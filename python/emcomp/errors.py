@@ -62,6 +62,8 @@ class UnknownWordError(EmcompError, KeyError):
 
 def _unpickled_unknown_word(word: str, closest: list[str]) -> UnknownWordError:
     return UnknownWordError(word, lambda: closest)
+
+
 class EmcompWarning(UserWarning):
     """Base of every warning that emcomp gives."""
 

@@ -319,7 +319,11 @@ class CompressedEmbedding:
             OSError: if the file cannot be written; whatever was there before is still there.
         """
         words = {} if self.words is None else self.words.tensors()
-        table: dict[str, Any] = {"codec": str(self.codec), "shape": list(self.shape), "info": dict(self.info)}
+        table: dict[str, Any] = {
+            "codec": str(self.codec),
+            "shape": list(self.shape),
+            "info": dict(self.info),
+        }
         container.write(path, {**self.tensors, **words}, table)
 
     def __reduce__(self) -> tuple[Any, ...]:
