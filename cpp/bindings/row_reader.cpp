@@ -1,6 +1,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/bit_packing.hpp"
+#include "emcomp/levels.hpp"
 #include "emcomp/lookup.hpp"
 #include "emcomp/uniform_reader.hpp"
 
@@ -129,6 +130,19 @@ Reader uniform_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, i
                 {codes, steps});
 }
 
+Reader level_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int bits,
+                    std::int64_t group, const Floats& levels) {
+  const LevelTable table{.values = levels.data(), .group = group, .bits = bits};
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  if (rows < 1 || codes.shape(1) != row_bytes(dim, bits)) {
+    throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
+  }
+  if (levels.size() != table.groups(dim) * table.count()) {
+    throw py::type_error("levels must have shape (groups, 2**bits)");
+  }
+  return Reader(make_level_reader(codes.data(), rows, dim, table), {codes});
+}
+
 }  // namespace
 
 void bind_row_reader(py::module_& module) {
@@ -148,6 +162,9 @@ void bind_row_reader(py::module_& module) {
   module.def("uniform_reader", &uniform_reader, py::arg("codes").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("group"), py::arg("steps"), py::arg("by_row"),
              "A reader of uniformly quantized rows; keeps its arrays alive.");
+  module.def("level_reader", &level_reader, py::arg("codes").noconvert(), py::arg("dim"),
+             py::arg("bits"), py::arg("group"), py::arg("levels").noconvert(),
+             "A reader of rows whose codes index levels (groups, 2**bits); keeps codes alive.");
 }
 
 }  // namespace emcomp::bindings

@@ -13,6 +13,7 @@ from emcomp.errors import (
     InputError,
     UnknownWordError,
 )
+from emcomp.kmeans_codec import KMeans
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.uniform import Uniform
 from emcomp.vector_writers import write_vectors
@@ -27,6 +28,7 @@ __all__ = [
     "EmcompError",
     "FormatError",
     "InputError",
+    "KMeans",
     "Uniform",
     "UnknownWordError",
     "WordVectors",

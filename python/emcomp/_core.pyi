@@ -32,12 +32,26 @@ class ValueHistogram:
     def step(self, bits: int, clipping: Clipping) -> float: ...
 
 class ColumnHistograms:
-    def __init__(self, dim: int) -> None: ...
+    def __init__(self, dim: int, group: int = ..., mantissa_bits: int = ...) -> None: ...
     def update(self, matrix: NDArray[Any], threads: int) -> None: ...
     def merge(self, other: ColumnHistograms) -> None: ...
     @property
     def nonfinite(self) -> int: ...
     def steps(self, bits: int, clipping: Clipping, threads: int) -> NDArray[np.float32]: ...
+
+# bindings/levels.cpp
+
+def optimal_levels(
+    histograms: ValueHistogram | ColumnHistograms, bits: int, threads: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]: ...
+def encode_levels(
+    matrix: NDArray[Any],
+    bits: int,
+    group: int,
+    levels: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    threads: int,
+) -> None: ...
 
 # bindings/uniform.cpp
 
@@ -88,6 +102,9 @@ def uniform_reader(
     group: int,
     steps: NDArray[Any],
     by_row: bool,
+) -> Reader: ...
+def level_reader(
+    codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...
 
 # checksum
