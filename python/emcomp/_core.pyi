@@ -90,6 +90,9 @@ def uniform_reader(
     by_row: bool,
 ) -> Reader: ...
 
+def product_reader(
+    codes: NDArray[np.uint8], parts: int, bits: int, codebook: NDArray[np.float32]
+) -> Reader: ...
 # checksum
 
 class Checksum:
@@ -158,7 +161,8 @@ class SquaredError:
     def error(self) -> float: ...
     @property
     def total(self) -> float: ...
-# kmeans
+
+# bindings/kmeans.cpp
 
 def sample_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]: ...
 def start_centroids(
@@ -169,7 +173,7 @@ class Lloyd:
     def __init__(self, centroids: NDArray[np.float32], rows: int, use_bounds: bool) -> None: ...
     def assign(self, block: NDArray[Any], first: int, threads: int) -> None: ...
     def update(self) -> None: ...
-    def replace(self, cluster: int, row: NDArray[np.float64]) -> None: ...
+    def replace(self, cluster: int, row: NDArray[Any]) -> None: ...
     def empty_clusters(self) -> list[int]: ...
     def farthest_rows(self, wanted: int) -> list[int]: ...
     @property
@@ -182,3 +186,26 @@ class Lloyd:
     def labels(self) -> NDArray[np.int32]: ...
     @property
     def centroids(self) -> NDArray[np.float32]: ...
+
+# bindings/product_quantizer.cpp
+
+def train_product_codebook(
+    rows: NDArray[Any],
+    parts: int,
+    bits: int,
+    first_part: int,
+    last_part: int,
+    iterations: int,
+    seed: int,
+    codebook: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+def encode_product(
+    matrix: NDArray[Any],
+    first_row: int,
+    parts: int,
+    bits: int,
+    codebook: NDArray[np.float32],
+    codes: NDArray[np.uint8],
+    threads: int,
+) -> None: ...
