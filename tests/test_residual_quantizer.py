@@ -112,7 +112,7 @@ def test_first_codebook_is_k_means():
     from emcomp.kmeans import kmeans
 
     X = table(1000, 8)
-    tensors = compressed(X, ResidualQuantization(2, 4, iterations=50))
+    tensors = compressed(X, ResidualQuantization(2, 4, iterations=50, refine=0))
     assert kmeans(X, 16, iterations=50).inertia == pytest.approx(
         (((X[:, None] - tensors["codebooks"][0]) ** 2).sum(axis=2)).min(axis=1).sum(), rel=1e-3
     )
@@ -180,3 +180,13 @@ def test_no_worse_than_faiss():
     error = ((X - theirs.decode(theirs.compute_codes(X))) ** 2).sum()
     codec = ResidualQuantization(6, 5, beam=5)
     assert ((X - rows_of(codec, compressed(X, codec), X.shape)) ** 2).sum() <= 1.02 * error
+
+
+def test_refining_lowers_the_error_and_keeps_the_best():
+    X = table(2000, 24)
+    errors = []
+    for refine in (0, 1, 4):
+        codec = ResidualQuantization(6, 4, refine=refine)
+        out = rows_of(codec, compressed(X, codec), X.shape)
+        errors.append(((X - out) ** 2).sum())
+    assert errors[0] > 1.01 * errors[1] > 1.01 * errors[2]

@@ -60,6 +60,9 @@ void bind_residual_quantizer(py::module_& module) {
            py::arg("beam"))
       .def("train_stage", &ResidualTrainer::train_stage, py::arg("iterations"), py::arg("seed"),
            py::arg("threads"), py::call_guard<py::gil_scoped_release>())
+      .def("refine", &ResidualTrainer::refine, py::arg("threads"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("error", &ResidualTrainer::error)
       .def_property_readonly("codebooks", [](const ResidualTrainer& trainer) {
         const ResidualLayout& layout = trainer.layout();
         const auto size = static_cast<std::int64_t>(trainer.codebooks().size());

@@ -165,18 +165,91 @@ void ResidualTrainer::train_stage(int iterations, std::uint64_t seed, int thread
                     seed + static_cast<std::uint64_t>(stage) * 0x9E3779B97F4A7C15u, threads);
   encoder_.add_stage(codebook, threads);
   codebooks_.insert(codebooks_.end(), codebook.begin(), codebook.end());
+  extend_all(stage, stage + 1, threads);
+}
 
+void ResidualTrainer::refine(int threads) {
+  fit_codebooks(threads);
+  encoder_ = ResidualEncoder(layout_);
+  for (std::int64_t stage = 0; stage < layout_.stages; ++stage) {
+    encoder_.add_stage(codebook(stage), threads);
+  }
+  for (Beams& beams : beams_) beams.set_live(1);
+  extend_all(0, layout_.stages, threads);
+}
+
+double ResidualTrainer::error() const {
+  double error = 0.0;
+  for (const float value : residuals_) error += static_cast<double>(value) * value;
+  return error;
+}
+
+std::span<const float> ResidualTrainer::codebook(std::int64_t stage) const {
+  const std::size_t size = at(layout_.codewords() * layout_.dim);
+  return {codebooks_.data() + at(stage) * size, size};
+}
+
+// Extends the codings of all rows by some stages, and takes the best ones off the rows.
+void ResidualTrainer::extend_all(std::int64_t first_stage, std::int64_t last_stage, int threads) {
+  const std::int64_t dim = layout_.dim;
   const auto rows = static_cast<std::int64_t>(rows_.size()) / dim;
   parallel_blocks(rows, kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
     Beams& beams = beams_[at(begin / kBlockRows)];
-    encoder_.extend(rows_.data() + begin * dim, end - begin, stage, beams);
+    for (std::int64_t stage = first_stage; stage < last_stage; ++stage) {
+      encoder_.extend(rows_.data() + begin * dim, end - begin, stage, beams);
+    }
     for (std::int64_t r = begin; r < end; ++r) {
       float* residual = residuals_.data() + r * dim;
       std::copy_n(rows_.data() + r * dim, dim, residual);
       const std::uint16_t* codes = beams.codes(r - begin, 0);
-      for (std::int64_t s = 0; s <= stage; ++s) {
-        const float* codeword = codebooks_.data() + (s * layout_.codewords() + codes[s]) * dim;
+      for (std::int64_t stage = 0; stage < last_stage; ++stage) {
+        const float* codeword = codebook(stage).data() + codes[stage] * dim;
         for (std::int64_t j = 0; j < dim; ++j) residual[j] -= codeword[j];
+      }
+    }
+  });
+}
+
+// Sweeps over the codebooks: each codeword takes on the mean of what its rows still lack. Columns
+// do not depend on each other, so threads share them out.
+void ResidualTrainer::fit_codebooks(int threads) {
+  constexpr int kSweeps = 4;
+  constexpr std::int64_t kColumnsTogether = 32;
+  const std::int64_t dim = layout_.dim;
+  const std::int64_t codewords = layout_.codewords();
+  const auto rows = static_cast<std::int64_t>(rows_.size()) / dim;
+  parallel_blocks(dim, kColumnsTogether, threads, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t width = end - begin;
+    std::vector<double> sums;
+    std::vector<std::int64_t> sizes;
+    for (std::int64_t turn = 0; turn < kSweeps * layout_.stages; ++turn) {
+      const std::int64_t stage = turn % layout_.stages;
+      const auto code_of = [&](std::int64_t row) {
+        return std::int64_t{beams_[at(row / kBlockRows)].codes(row % kBlockRows, 0)[stage]};
+      };
+      sums.assign(at(codewords * width), 0.0);
+      sizes.assign(at(codewords), 0);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const std::int64_t code = code_of(row);
+        const float* residual = residuals_.data() + row * dim + begin;
+        ++sizes[at(code)];
+        for (std::int64_t j = 0; j < width; ++j) sums[at(code * width + j)] += residual[j];
+      }
+      for (std::int64_t code = 0; code < codewords; ++code) {
+        if (sizes[at(code)] == 0) continue;
+        float* codeword = codebooks_.data() + (stage * codewords + code) * dim + begin;
+        for (std::int64_t j = 0; j < width; ++j) {
+          double& mean = sums[at(code * width + j)];
+          const auto moved =
+              static_cast<float>(codeword[j] + mean / static_cast<double>(sizes[at(code)]));
+          mean = static_cast<double>(moved) - codeword[j];
+          codeword[j] = moved;
+        }
+      }
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const double* step = sums.data() + code_of(row) * width;
+        float* residual = residuals_.data() + row * dim + begin;
+        for (std::int64_t j = 0; j < width; ++j) residual[j] -= static_cast<float>(step[j]);
       }
     }
   });

@@ -86,12 +86,23 @@ class ResidualTrainer {
 
   void train_stage(int iterations, std::uint64_t seed, int threads);
 
+  // Moves all codebooks together towards the least squares for the codings that the rows have, then
+  // finds new codings. Only after the last stage.
+  void refine(int threads);
+
+  // Sum of squared residuals of the rows.
+  double error() const;
+
   const ResidualLayout& layout() const { return layout_; }
 
   // Codebooks so far [stages, 2^bits, dim].
   const std::vector<float>& codebooks() const { return codebooks_; }
 
  private:
+  std::span<const float> codebook(std::int64_t stage) const;
+  void extend_all(std::int64_t first_stage, std::int64_t last_stage, int threads);
+  void fit_codebooks(int threads);
+
   ResidualLayout layout_;
   ResidualEncoder encoder_;
   std::vector<float> rows_;

@@ -31,6 +31,8 @@ class ResidualQuantization(Codec):
         stages: codes of a row.
         bits: width of a code, 1 to 12.
         beam: codings of a row that are kept from stage to stage.
+        refine: times that all codebooks are fitted together to the codings, and the codings found
+            again; the best codebooks are kept.
         iterations: rounds of k-means at most.
         sample: rows to learn from at most, drawn by ``seed``.
         seed: what the codewords depend on.
@@ -42,6 +44,7 @@ class ResidualQuantization(Codec):
     stages: int
     bits: int
     beam: int = 5
+    refine: int = 10
     iterations: int = 10
     sample: int = 65536
     seed: int = 0
@@ -50,6 +53,7 @@ class ResidualQuantization(Codec):
         check_count("stages", self.stages, 1, None)
         check_count("bits", self.bits, 1, 12)
         check_count("beam", self.beam, 1, 1024)
+        check_count("refine", self.refine, 0, None)
         check_count("iterations", self.iterations, 1, None)
         check_count("sample", self.sample, 1, None)
         check_count("seed", self.seed, 0, 2**64 - 1)
@@ -85,7 +89,12 @@ class ResidualQuantization(Codec):
         for stage in range(self.stages):
             progress("fit", stage * len(rows) // self.stages, len(rows))
             trainer.train_stage(self.iterations, self.seed, threads)
-        return FittedResidual(self, trainer.codebooks, threads)
+        error, codebooks = trainer.error, trainer.codebooks
+        for _ in range(self.refine):
+            trainer.refine(threads)
+            if trainer.error < error:
+                error, codebooks = trainer.error, trainer.codebooks
+        return FittedResidual(self, codebooks, threads)
 
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader over ``codes`` and ``codebooks``."""
