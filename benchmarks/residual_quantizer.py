@@ -55,8 +55,10 @@ def main():
         X = power_law_table(options.rows, options.dim)
     total = float((X.astype(np.float64) ** 2).sum())
     settings = (options.stages, options.bits, options.beam, options.threads)
-    print(f"{len(X)} x {X.shape[1]}, {options.stages} stages of {options.bits} bits, "
-          f"beam {options.beam}, {options.threads} threads")
+    print(
+        f"{len(X)} x {X.shape[1]}, {options.stages} stages of {options.bits} bits, "
+        f"beam {options.beam}, {options.threads} threads"
+    )
     figures = []
     for name, run in (("emcomp", run_emcomp), ("faiss", run_faiss)):
         train, encode, out = run(X, *settings)

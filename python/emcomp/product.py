@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, register
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
 from emcomp.errors import FormatError, InputError
 from emcomp.kmeans import check_count, sampled
 from emcomp.sources import Block, Source
@@ -129,7 +129,7 @@ class FittedProduct(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebook": codebook}
-        self.info: Mapping[str, Json] = {}
+        self.info: Mapping[str, Any] = {}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each part of a row to its nearest codeword."""

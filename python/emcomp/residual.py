@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, register
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
 from emcomp.errors import FormatError, InputError
 from emcomp.kmeans import check_count, sampled
 from emcomp.sources import Block, Source
@@ -125,7 +125,7 @@ class FittedResidual(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebooks": codebooks}
-        self.info: Mapping[str, Json] = {}
+        self.info: Mapping[str, Any] = {}
         self._encoder = _core.ResidualEncoder(codebooks, codec.bits, codec.beam, threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
