@@ -14,8 +14,11 @@ from emcomp.errors import (
     UnknownWordError,
 )
 from emcomp.kmeans_codec import KMeans
+from emcomp.product import ProductQuantization
+from emcomp.residual import ResidualQuantization
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.uniform import Uniform
+from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
 from emcomp.vectors import WordVectors, read_vectors
 
@@ -29,12 +32,15 @@ __all__ = [
     "FormatError",
     "InputError",
     "KMeans",
+    "ProductQuantization",
+    "ResidualQuantization",
     "Uniform",
     "UnknownWordError",
     "WordVectors",
     "__version__",
     "compress",
     "config",
+    "kmeans",
     "open",
     "parse_codec",
     "read_vectors",
