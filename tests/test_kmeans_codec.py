@@ -79,13 +79,13 @@ def normal(rows, dim, seed=0):
 
 
 SHAPES = {
-    "normal": lambda rng: rng.normal(size=1500),
-    "heavy tails": lambda rng: rng.standard_t(2, size=1500),
-    "one outlier": lambda rng: np.append(rng.normal(size=1499), 1e6),
-    "skewed": lambda rng: np.exp(2 * rng.normal(size=1500)),
-    "far from zero": lambda rng: 100 + 0.1 * rng.normal(size=1500),
-    "two clusters": lambda rng: np.where(rng.random(1500) < 0.3, -50, 20) + rng.normal(size=1500),
-    "repeated": lambda rng: rng.integers(-40, 40, 1500) / 8,
+    "normal": lambda rng: rng.normal(size=500),
+    "heavy tails": lambda rng: rng.standard_t(2, size=500),
+    "one outlier": lambda rng: np.append(rng.normal(size=499), 1e6),
+    "skewed": lambda rng: np.exp(2 * rng.normal(size=500)),
+    "far from zero": lambda rng: 100 + 0.1 * rng.normal(size=500),
+    "two clusters": lambda rng: np.where(rng.random(500) < 0.3, -50, 20) + rng.normal(size=500),
+    "repeated": lambda rng: rng.integers(-40, 40, 500) / 8,
     "few": lambda rng: rng.normal(size=60),
 }
 
@@ -100,16 +100,16 @@ def test_levels_are_the_optimum(shape, bits):
     assert table.info["expected_squared_error"] == pytest.approx(least, rel=0.01, abs=1e-9)
 
 
-@pytest.mark.parametrize("bits", [1, 3, 5, 7])
+@pytest.mark.parametrize("bits", [1, 3, 5])
 def test_levels_are_the_optimum_where_bins_hold_many_values(bits):
-    X = normal(400, 50, bits)
+    X = normal(200, 50, bits)
     table = emcomp.compress(X, f"kmeans:{bits}", threads=2)
     assert squared_error(X, table) <= 1.0005 * least_error(X, 2**bits)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_each_group_has_its_own_optimum(bits):
-    X = normal(300, 5) * [1, 100, 1, 1e-3, 1] + [0, 7, 1000, 0, 0]
+    X = normal(100, 5) * [1, 100, 1, 1e-3, 1] + [0, 7, 1000, 0, 0]
     table = emcomp.compress(X.astype(np.float32), emcomp.KMeans(bits, 2))
     assert table.tensors["levels"].shape == (3, 2**bits)
     decoded = table.decode()

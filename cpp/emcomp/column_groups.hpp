@@ -24,9 +24,7 @@ class ColumnGroups {
   }
 
   // The offset that all of a chunk's columns share, or -1.
-  std::int32_t common(std::int64_t chunk) const {
-    return common_[static_cast<std::size_t>(chunk)];
-  }
+  std::int32_t common(std::int64_t chunk) const { return common_[static_cast<std::size_t>(chunk)]; }
 
   // The offset of each of a chunk's columns.
   simd::Ints lanes(std::int64_t chunk) const {

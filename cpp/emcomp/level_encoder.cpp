@@ -24,9 +24,8 @@ float threshold(float level, float next) {
   if (level == next) return std::numeric_limits<float>::infinity();
   const double middle = (double{level} + double{next}) / 2.0;
   const auto rounded = static_cast<float>(middle);
-  return double{rounded} > middle
-             ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
-             : rounded;
+  return double{rounded} > middle ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
+                                  : rounded;
 }
 
 // The thresholds between levels as a binary search tree: node 1 is the root, the children of node k
@@ -106,9 +105,8 @@ void encode_levels(const MatrixView& matrix, const LevelTable& levels, std::uint
           const Floats values =
               c + kLanes <= dim ? simd::load(row + c) : simd::load_first(row + c, dim - c);
           const std::int32_t common = offsets.common(c / kLanes);
-          Ints codes = common >= 0
-                           ? Tree::search(trees.data() + common, values)
-                           : Tree::search(trees.data(), offsets.lanes(c / kLanes), values);
+          Ints codes = common >= 0 ? Tree::search(trees.data() + common, values)
+                                   : Tree::search(trees.data(), offsets.lanes(c / kLanes), values);
           if (c + kLanes > dim) {  // unused bits are zero
             for (std::int64_t lane = dim - c; lane < kLanes; ++lane) codes[lane] = 0;
           }

@@ -75,6 +75,18 @@ class BinSums {
   double centre_ = 0.0;
 };
 
+// A histogram's bins, with those of +0 and -0 as one.
+std::vector<ValueBin> distinct_bins(const ValueHistogram& histogram) {
+  std::vector<ValueBin> bins = histogram.bins();
+  for (std::size_t i = 1; i < bins.size(); ++i) {
+    if (bins[i].mean != bins[i - 1].mean) continue;
+    bins[i].count += bins[i - 1].count;
+    bins.erase(bins.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+    break;
+  }
+  return bins;
+}
+
 // Indices of bins, with their number at the end, between which cells may begin. Neighbouring bins
 // are taken together until about `wanted` are left, each with the same share of the cube root of
 // the values' density, which is how the optimal levels are distributed (Panter & Dite 1951).
@@ -184,8 +196,7 @@ void polish(const BinSums& sums, std::vector<double>& levels) {
     std::vector<double> next = levels;
     for (std::size_t i = 0; i < levels.size(); ++i) {
       const bool is_last = i + 1 == levels.size();
-      const Sums end =
-          is_last ? sums.below(last) : sums.below((levels[i] + levels[i + 1]) / 2.0);
+      const Sums end = is_last ? sums.below(last) : sums.below((levels[i] + levels[i + 1]) / 2.0);
       const Sums cell = end - begin;
       begin = end;
       if (cell.count < 0.5) continue;
@@ -229,7 +240,13 @@ LevelFit measure(std::span<const ValueBin> bins, std::span<const float> levels) 
 }  // namespace
 
 LevelFit optimal_levels(const ValueHistogram& histogram, std::size_t count, float* levels) {
-  const BinSums sums(histogram.bins());
+  const BinSums sums(distinct_bins(histogram));
+  if (sums.bins().size() <= count) {
+    for (const ValueBin& bin : sums.bins()) *levels++ = static_cast<float>(bin.mean);
+    float* const first = levels - sums.bins().size();
+    std::fill(levels, first + count, levels[-1]);
+    return measure(sums.bins(), {first, sums.bins().size()});
+  }
   // Enough of them for each level's cell to be told from its neighbours'.
   const std::vector<std::size_t> boundaries =
       candidate_boundaries(sums.bins(), std::max<std::size_t>(2048, 24 * count));

@@ -34,9 +34,9 @@ template <int kBits>
   } else {
     constexpr int kHalf = 1 << (kBits - 1);
     const __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(kHalf));
-    return reinterpret_cast<Floats>(_mm512_mask_blend_ps(
-        upper, reinterpret_cast<__m512>(lookup<kBits - 1>(table, index)),
-        reinterpret_cast<__m512>(lookup<kBits - 1>(table + kHalf, index))));
+    return reinterpret_cast<Floats>(
+        _mm512_mask_blend_ps(upper, reinterpret_cast<__m512>(lookup<kBits - 1>(table, index)),
+                             reinterpret_cast<__m512>(lookup<kBits - 1>(table + kHalf, index))));
   }
 #elif defined(__AVX2__)
   const __m256i at = reinterpret_cast<__m256i>(index);
