@@ -240,7 +240,7 @@ def test_fewer_values_than_levels_come_back_exactly(values, bits):
     levels = table.tensors["levels"][0]
     assert np.array_equal(levels[: len(distinct)], distinct)
     assert (levels[len(distinct) :] == distinct[-1]).all()
-    assert table.info["expected_squared_error"] == 0
+    assert table.info["expected_squared_error"] <= 1e-12 * float((X.astype(np.float64) ** 2).sum())
 
 
 def test_random_values_as_many_as_levels_come_back_exactly():

@@ -75,9 +75,25 @@ class BinSums {
   double centre_ = 0.0;
 };
 
-// A histogram's bins, with those of +0 and -0 as one.
+// The distance from a bin's mean to the nearer one of its edges.
+double room(double mean, int mantissa_bits) {
+  int exponent = 0;
+  std::frexp(mean, &exponent);
+  const double width = std::ldexp(1.0, std::max(exponent - 1, -126) - mantissa_bits);
+  const double above = std::fmod(std::abs(mean), width);
+  return std::min(above, width - above);
+}
+
+// A histogram's bins, with those of +0 and -0 as one. A few different values may look equal by
+// chance: they are taken for spread, so that finer bins can tell.
 std::vector<ValueBin> distinct_bins(const ValueHistogram& histogram) {
+  constexpr std::uint64_t kFew = 64;
   std::vector<ValueBin> bins = histogram.bins();
+  for (ValueBin& bin : bins) {
+    if (bin.spread == 0.0 && bin.count > 1 && bin.count < kFew) {
+      bin.spread = room(bin.mean, histogram.mantissa_bits());
+    }
+  }
   for (std::size_t i = 1; i < bins.size(); ++i) {
     if (bins[i].mean != bins[i - 1].mean) continue;
     bins[i].count += bins[i - 1].count;
