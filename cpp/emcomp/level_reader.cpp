@@ -28,7 +28,7 @@ struct LevelChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  Floats chunk(Row row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(Row row, std::int64_t index) const {
     return simd::lookup<kBits>(levels.data(),
                                simd::unpack_unmasked<kBits>(row + index * kChunkBytes<kBits>));
   }
@@ -44,7 +44,7 @@ struct GroupLevelChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  Floats chunk(Row row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(Row row, std::int64_t index) const {
     const Ints unpacked = simd::unpack<kBits>(row + index * kChunkBytes<kBits>);
     const std::int32_t common = groups.common(index);
     if (common >= 0) return simd::lookup<kBits>(levels.data() + common, unpacked);

@@ -75,6 +75,34 @@ class BinSums {
   double centre_ = 0.0;
 };
 
+// The distance from a bin's mean to the nearer one of its edges.
+double room(double mean, int mantissa_bits) {
+  int exponent = 0;
+  std::frexp(mean, &exponent);
+  const double width = std::ldexp(1.0, std::max(exponent - 1, -126) - mantissa_bits);
+  const double above = std::fmod(std::abs(mean), width);
+  return std::min(above, width - above);
+}
+
+// A histogram's bins, with those of +0 and -0 as one. A few different values may look equal by
+// chance: they are taken for spread, so that finer bins can tell.
+std::vector<ValueBin> distinct_bins(const ValueHistogram& histogram) {
+  constexpr std::uint64_t kFew = 64;
+  std::vector<ValueBin> bins = histogram.bins();
+  for (ValueBin& bin : bins) {
+    if (bin.spread == 0.0 && bin.count > 1 && bin.count < kFew) {
+      bin.spread = room(bin.mean, histogram.mantissa_bits());
+    }
+  }
+  for (std::size_t i = 1; i < bins.size(); ++i) {
+    if (bins[i].mean != bins[i - 1].mean) continue;
+    bins[i].count += bins[i - 1].count;
+    bins.erase(bins.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+    break;
+  }
+  return bins;
+}
+
 // Indices of bins, with their number at the end, between which cells may begin. Neighbouring bins
 // are taken together until about `wanted` are left, each with the same share of the cube root of
 // the values' density, which is how the optimal levels are distributed (Panter & Dite 1951).
@@ -228,7 +256,13 @@ LevelFit measure(std::span<const ValueBin> bins, std::span<const float> levels) 
 }  // namespace
 
 LevelFit optimal_levels(const ValueHistogram& histogram, std::size_t count, float* levels) {
-  const BinSums sums(histogram.bins());
+  const BinSums sums(distinct_bins(histogram));
+  if (sums.bins().size() <= count) {
+    for (const ValueBin& bin : sums.bins()) *levels++ = static_cast<float>(bin.mean);
+    float* const first = levels - sums.bins().size();
+    std::fill(levels, first + count, levels[-1]);
+    return measure(sums.bins(), {first, sums.bins().size()});
+  }
   // Enough of them for each level's cell to be told from its neighbours'.
   const std::vector<std::size_t> boundaries =
       candidate_boundaries(sums.bins(), std::max<std::size_t>(2048, 24 * count));

@@ -23,7 +23,7 @@ inline Floats gather(const float* table, Ints index) {
 // table[index % 2^kBits] for each lane, from a table of 2^kBits floats. A table shorter than kLanes
 // is repeated to fill that many.
 template <int kBits>
-inline Floats lookup(const float* table, Ints index) {
+[[gnu::always_inline]] inline Floats lookup(const float* table, Ints index) {
 #if defined(EMCOMP_SIMD_512)
   const __m512i at = reinterpret_cast<__m512i>(index);
   if constexpr (kBits <= 4) {

@@ -15,7 +15,7 @@ from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, regis
 from emcomp.errors import FormatError, InputError
 from emcomp.sources import Block, Source, blocks
 
-_COARSE = 0.05
+_COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
 _FINER_MANTISSA_BITS = (16, 20)
 _REFINED_TOGETHER = 8
