@@ -56,7 +56,7 @@ struct RowStepChunks {
   Row row(std::int64_t index) const {
     return {codes.row(index), simd::broadcast(steps[index * row_stride])};
   }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     return scaled<kBits>(row.bytes, index, row.step);
   }
   void prefetch(std::int64_t index) const {
@@ -73,7 +73,7 @@ struct ColumnStepChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     return scaled<kBits>(row, index, simd::load(steps.data() + index * kLanes));
   }
   void prefetch(std::int64_t index) const { codes.prefetch(index); }
@@ -91,7 +91,7 @@ struct GroupStepChunks {
     std::int64_t first_step;
   };
   Row row(std::int64_t index) const { return {codes.row(index), index * layout.row_stride}; }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     const std::int64_t first = index * kLanes / layout.group;
     const std::int64_t last =
         std::min((index * kLanes + kLanes - 1) / layout.group, layout.row_stride - 1);
