@@ -13,9 +13,9 @@ from emcomp.errors import (
     InputError,
     UnknownWordError,
 )
-from emcomp.kmeans_codec import KMeans
 from emcomp.product import ProductQuantization
 from emcomp.residual import ResidualQuantization
+from emcomp.scalar_kmeans import KMeans
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans

@@ -21,7 +21,7 @@ _START_ROWS = 64  # rows for each centroid in the sample from which the start is
 
 
 @dataclass(frozen=True)
-class KMeans:
+class Clustering:
     """What ``kmeans`` found."""
 
     centroids: NDArray[np.float32]
@@ -44,7 +44,7 @@ def kmeans(
     sample: int | None = None,
     threads: int | None = None,
     progress: Callable[[int, float], None] | None = None,
-) -> KMeans:
+) -> Clustering:
     """Find k centroids with a small sum of squared distances to their rows.
 
     Lloyd's algorithm (Lloyd 1982, "Least squares quantization in PCM"): rows go to their nearest
@@ -106,7 +106,7 @@ def kmeans(
         settled = not empty and previous - inertia <= _TOLERANCE * inertia
         # Empty clusters are given rows even after the last round; each time some find theirs.
         if settled or (done >= iterations and not empty):
-            return KMeans(lloyd.centroids, lloyd.labels, inertia, done)
+            return Clustering(lloyd.centroids, lloyd.labels, inertia, done)
         if done < iterations:
             lloyd.update()
         _fill_empty(lloyd, empty, source, k, hopeless=done > iterations + k)
