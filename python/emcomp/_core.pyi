@@ -89,6 +89,7 @@ def uniform_reader(
     steps: NDArray[Any],
     by_row: bool,
 ) -> Reader: ...
+
 # checksum
 
 class Checksum:
@@ -112,6 +113,7 @@ class VocabularyView:
     def find_many(self, words: tuple[str | bytes, ...], threads: int) -> NDArray[np.int64]: ...
     def word(self, row: int) -> bytes: ...
     def closest(self, word: str | bytes, count: int, threads: int) -> list[int]: ...
+
 # vectors.cpp
 def count_lines(text: NDArray[np.uint8], threads: int) -> int: ...
 def parse_lines(
@@ -150,11 +152,59 @@ class FastTextFile:
 
 class SquaredError:
     def __init__(self) -> None: ...
-    def update(
-        self, table: NDArray[Any], approximation: NDArray[Any], threads: int
-    ) -> None: ...
+    def update(self, table: NDArray[Any], approximation: NDArray[Any], threads: int) -> None: ...
     def merge(self, following: SquaredError) -> None: ...
     @property
     def error(self) -> float: ...
     @property
     def total(self) -> float: ...
+
+# gram.cpp
+
+SUM_ROWS: int
+
+def add_gram(
+    rows: NDArray[Any],
+    centre: NDArray[np.float64] | None,
+    linear_map: NDArray[np.float64] | None,
+    name: str,
+    first: int,
+    threads: int,
+    gram: NDArray[np.float64],
+) -> None: ...
+def add_pair(
+    a: NDArray[Any],
+    a_centre: NDArray[np.float64] | None,
+    a_map: NDArray[np.float64] | None,
+    a_name: str,
+    b: NDArray[Any],
+    b_centre: NDArray[np.float64] | None,
+    b_map: NDArray[np.float64] | None,
+    b_name: str,
+    projection: NDArray[np.float64] | None,
+    first: int,
+    threads: int,
+    gram: NDArray[np.float64],
+    cross: NDArray[np.float64],
+    distances: NDArray[np.float64] | None,
+) -> None: ...
+def add_columns(
+    rows: NDArray[Any], name: str, first: int, threads: int, sums: NDArray[np.float64]
+) -> None: ...
+
+# neighbours.cpp
+
+def add_neighbours(
+    rows: NDArray[Any],
+    centre: NDArray[np.float64] | None,
+    first: int,
+    name: str,
+    queries: NDArray[np.float32],
+    query_index: NDArray[np.int64],
+    threads: int,
+    cosines: NDArray[np.float32],
+    index: NDArray[np.int64],
+) -> None: ...
+def gather_rows(
+    rows: NDArray[Any], index: NDArray[np.int64], first: int, name: str
+) -> NDArray[np.float64]: ...

@@ -81,7 +81,9 @@ class Codec(ABC):
             for field in fields
             if field.name not in self.size_fields and getattr(self, field.name) != field.default
         ]
-        return self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
+        return (
+            self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
+        )
 
 
 CodecClass = TypeVar("CodecClass", bound=type[Codec])

@@ -13,6 +13,10 @@ class InputError(EmcompError, ValueError):
     """Data or an argument that cannot be used."""
 
 
+class UndefinedError(InputError):
+    """A measure that has no value for this pair of tables, such as a difference of two shapes."""
+
+
 class FormatError(EmcompError):
     """A file that is not what it should be: unknown format, wrong header, ragged text."""
 
@@ -58,3 +62,11 @@ class UnknownWordError(EmcompError, KeyError):
 
 def _unpickled_unknown_word(word: str, closest: list[str]) -> UnknownWordError:
     return UnknownWordError(word, lambda: closest)
+
+
+class EmcompWarning(UserWarning):
+    """Base of every warning that emcomp gives."""
+
+
+class RankWarning(EmcompWarning):
+    """A table has less than full numerical rank, so that a measure saw fewer directions."""

@@ -1,4 +1,8 @@
 """``emcomp demo``."""
+
 import click
+
+
 @click.command()
-def demo(): pass
+def demo():
+    pass
