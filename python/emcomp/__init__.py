@@ -13,7 +13,9 @@ from emcomp.errors import (
     InputError,
     UnknownWordError,
 )
+from emcomp.floats import Float
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
+from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
 from emcomp.vector_writers import write_vectors
 from emcomp.vectors import WordVectors, read_vectors
@@ -24,11 +26,18 @@ __all__ = [
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
+    "Direction",
     "EmcompError",
+    "Float",
     "FormatError",
     "InputError",
+    "Pca",
+    "Rotate",
+    "Svd",
+    "Transformed",
     "Uniform",
     "UnknownWordError",
+    "Whiten",
     "WordVectors",
     "__version__",
     "compress",

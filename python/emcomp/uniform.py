@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, register
-from emcomp.errors import FormatError, InputError
+from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, check_tensors
+from emcomp.errors import InputError
+from emcomp.grammar import register
 from emcomp.sources import Block, Source, blocks
 
 SMALLEST_FLOAT16 = 2.0**-14
@@ -173,19 +174,14 @@ class Uniform(Codec):
         """A reader over ``codes`` and ``steps``."""
         rows, dim = shape
         steps_shape = (rows, *self.step_shape(dim)) if self.by_row else self.step_shape(dim)
-        expected = {
-            "codes": (np.dtype(np.uint8), (rows, _core.row_bytes(dim, self.bits))),
-            "steps": (np.dtype(self.step_dtype), steps_shape),
-        }
-        for name, (dtype, tensor_shape) in expected.items():
-            if name not in tensors:
-                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
-            found = tensors[name]
-            if found.shape != tensor_shape or found.dtype != dtype:
-                raise FormatError(
-                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                    f"expected {dtype}{list(tensor_shape)}"
-                )
+        check_tensors(
+            self,
+            tensors,
+            {
+                "codes": RowTensor(np.uint8, (rows, _core.row_bytes(dim, self.bits))),
+                "steps": RowTensor(self.step_dtype, steps_shape),
+            },
+        )
         return _core.uniform_reader(
             tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
         )

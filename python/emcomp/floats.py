@@ -1,0 +1,85 @@
+"""Rows kept as floating-point numbers: the quantizer that does not quantize."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from emcomp import _core
+from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, check_tensors
+from emcomp.errors import InputError
+from emcomp.grammar import register
+from emcomp.sources import Block, Source, blocks
+from emcomp.uniform import LARGEST_FLOAT16, refuse_nonfinite
+
+
+@register
+@dataclass(frozen=True)
+class Float(Codec):
+    """Entries as float32 or float16. What a transform's latents are kept as, unless quantized.
+
+    Attributes:
+        bits: 32 or 16.
+    """
+
+    name: ClassVar[str] = "float"
+    size_fields: ClassVar[tuple[str, ...]] = ("bits",)
+
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        if self.bits not in (16, 32):
+            raise InputError(f"floats have 16 or 32 bits, not {self.bits!r}")
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Any table can be kept."""
+
+    def tensor(self, dim: int) -> RowTensor:
+        """What a row becomes."""
+        return RowTensor(np.float16 if self.bits == 16 else np.float32, (dim,))
+
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """Bytes of the values."""
+        rows, dim = shape
+        return rows * dim * self.bits // 8
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedFloat:
+        """Check that all entries are finite and can be held.
+
+        Raises:
+            InputError: for NaN, infinite entries, and entries beyond float16 with 16 bits.
+        """
+        refuse_nonfinite(source, threads, progress)
+        if self.bits == 16:
+            histogram = _core.ValueHistogram()
+            for block in blocks(source):
+                histogram.update(block.rows, threads)
+            if histogram.maximum > LARGEST_FLOAT16:
+                raise InputError(
+                    f"float16 holds values up to {LARGEST_FLOAT16:g}, and the largest magnitude is "
+                    f"{histogram.maximum:.6g}; use float:32"
+                )
+        return FittedFloat(self, source.shape[1])
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``values``."""
+        rows, dim = shape
+        dtype, _ = self.tensor(dim)
+        check_tensors(self, tensors, {"values": RowTensor(dtype, (rows, dim))})
+        return _core.float_reader(tensors["values"])
+
+
+class FittedFloat(FittedCodec):
+    """Rows to floats."""
+
+    def __init__(self, codec: Float, dim: int) -> None:
+        self.row_tensors: Mapping[str, RowTensor] = {"values": codec.tensor(dim)}
+        self.shared_tensors: Tensors = {}
+        self.info: Mapping[str, Json] = {}
+
+    def encode(self, block: Block, out: Tensors, threads: int) -> None:
+        """Round to the nearest."""
+        _core.convert_rows(block.rows, out["values"], threads)
