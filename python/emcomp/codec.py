@@ -72,7 +72,7 @@ class Codec(Stage, ABC):
 
 
 class Transform(Stage, ABC):
-    """A stage that turns rows into latents, for the codec that follows it, and latents into rows."""
+    """A stage that turns rows into latents, which another codec encodes, and latents into rows."""
 
     @abstractmethod
     def then(self, codec: Codec | None) -> Codec:

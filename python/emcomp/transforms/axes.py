@@ -15,12 +15,12 @@ NAME = "the table"
 
 
 class Axes(NamedTuple):
-    """Principal axes of a table's rows, the most important first."""
+    """The leading singular axes of a table."""
 
-    values: Matrix
-    """Mean squares of the rows along the axes, array (k,)."""
     vectors: Matrix
-    """Orthonormal columns, array (dim, k)."""
+    """Orthonormal columns, the most important first, array (dim, k)."""
+    error: float
+    """Relative squared error of the rows' projection on the axes."""
 
 
 def with_fixed_signs(vectors: Matrix) -> Matrix:
@@ -36,11 +36,15 @@ def top_eigenvectors(gram: Matrix, k: int) -> Matrix:
     return with_fixed_signs(vectors[:, ::-1][:, :k])
 
 
-def centred_axes(source: Source, centre: Matrix | None, threads: int) -> Axes:
-    """All axes of a source's rows less a centre, by eigenvectors of one Gram matrix."""
+def centred_axes(source: Source, centre: Matrix | None, threads: int) -> tuple[Matrix, Matrix]:
+    """Principal axes of a source's rows less a centre, by eigenvectors of one Gram matrix.
+
+    Returns:
+        Mean squares along the axes, array (dim,), largest first, and the axes as columns.
+    """
     gram = gram_matrix(View(source, NAME, centre), threads)
     values, vectors = np.linalg.eigh(gram)
-    return Axes(np.maximum(values[::-1], 0.0) / source.shape[0], with_fixed_signs(vectors[:, ::-1]))
+    return np.maximum(values[::-1], 0.0) / source.shape[0], with_fixed_signs(vectors[:, ::-1])
 
 
 def singular_axes(source: Source, k: int, threads: int) -> Axes:
@@ -50,12 +54,10 @@ def singular_axes(source: Source, k: int, threads: int) -> Axes:
     """
     view = View(source, NAME)
     basis = left_singular_basis(view, gram_matrix(view, threads), threads)
-    rank = min(basis.rank, k)
-    values = np.zeros(k)
-    values[:rank] = basis.singular_values[:rank] ** 2 / source.shape[0]
+    squares = basis.all_singular_values**2
     vectors = np.linalg.qr(basis.right, mode="complete").Q
     vectors[:, : basis.rank] = basis.right
-    return Axes(values, with_fixed_signs(vectors[:, :k]))
+    return Axes(with_fixed_signs(vectors[:, :k]), float(squares[k:].sum() / (squares.sum() or 1.0)))
 
 
 def mean_row(source: Source, threads: int) -> NDArray[np.float64]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.codec import Progress
 from emcomp.gram import Matrix, View, gram_matrix
 from emcomp.grammar import register
 from emcomp.sources import Source
 from emcomp.transforms.axes import NAME, top_eigenvectors
-from emcomp.transforms.factorization import check_dtype, check_size, size_for_ratio
-from emcomp.transforms.linear import FittedTransform, LinearTransform, map_of
+from emcomp.transforms.factorization import InvertedProjection
+from emcomp.transforms.linear import FittedTransform, map_of
 
 _MOST_PASSES = 30
 _LEAST_GAIN = 1e-6
@@ -102,7 +101,7 @@ def best_projection(
 
 @register
 @dataclass(frozen=True)
-class Direction(LinearTransform):
+class Direction(InvertedProjection):
     """The projection to k dimensions that keeps the directions of rows best, and their lengths.
 
     What the direction-aware autoencoder of Bałazy et al. 2021 is trained for, by re-weighted
@@ -116,32 +115,6 @@ class Direction(LinearTransform):
     """
 
     name: ClassVar[str] = "direction"
-    size_fields: ClassVar[tuple[str, ...]] = ("k",)
-
-    k: int
-    map_dtype: Literal["float32", "float16"] = "float32"
-
-    def __post_init__(self) -> None:
-        check_size(self.k)
-        check_dtype(self.map_dtype)
-
-    @classmethod
-    def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Direction:
-        """The projection with float32 latents that is ``ratio`` times smaller than float32."""
-        return cls(size_for_ratio(shape, ratio))
-
-    @property
-    def orthonormal(self) -> bool:  # type: ignore[override]
-        """Rounded to float16 the decoder is not quite orthonormal."""
-        return self.map_dtype == "float32"
-
-    def latent_dim(self, dim: int) -> int:
-        """k."""
-        return self.k
-
-    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
-        """The decoder."""
-        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
 
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
         """Find the projection."""
@@ -154,7 +127,3 @@ class Direction(LinearTransform):
             tensors={"map": decoder},
             info={"mean_cosine": cosine},
         )
-
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:
-        """The stored decoder."""
-        return map_of(tensors["map"])

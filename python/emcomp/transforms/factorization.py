@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from emcomp import _core
 from emcomp.codec import Progress, RowTensor, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Source
-from emcomp.transforms.axes import singular_axes
-from emcomp.transforms.linear import NO_TENSORS, FittedTransform, LinearTransform, map_of
+from emcomp.transforms.axes import Axes, singular_axes
+from emcomp.transforms.linear import FittedTransform, LinearTransform, map_of
 
-
-def check_size(k: object) -> None:
-    """Raise InputError unless k can be a number of latents."""
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise InputError(f"k must be a whole number from 1, not {k!r}")
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 def check_dtype(dtype: object) -> None:
@@ -29,54 +25,69 @@ def check_dtype(dtype: object) -> None:
         raise InputError(f"map_dtype must be 'float32' or 'float16', not {dtype!r}")
 
 
-def size_for_ratio(shape: tuple[int, int], ratio: float) -> int:
-    """The k for which float32 latents and a k x dim decoder make a table ``ratio`` times smaller.
-
-    That is ``floor(n d / (ratio (n + d)))`` (Bałazy et al. 2021).
-
-    Raises:
-        InputError: if not even one latent is left, or the ratio is not positive.
-    """
-    rows, dim = shape
-    k = int(rows * dim / (ratio * (rows + dim))) if ratio > 0 else 0
-    if k < 1:
-        raise InputError(f"a table of {rows} x {dim} cannot be factorized {ratio} times smaller")
-    return min(k, dim)
-
-
 @dataclass(frozen=True)
-class _Projection(LinearTransform):
-    """Rows to their coordinates along the k leading right singular vectors."""
+class Projection(LinearTransform):
+    """Rows to their k coordinates along orthonormal axes."""
 
     size_fields: ClassVar[tuple[str, ...]] = ("k",)
 
     k: int
 
     def __post_init__(self) -> None:
-        check_size(self.k)
+        if not isinstance(self.k, int) or isinstance(self.k, bool) or self.k < 1:
+            raise InputError(f"k must be a whole number from 1, not {self.k!r}")
 
-    def latent_dim(self, dim: int) -> int:
-        """k."""
+    def latent_dim(self, dim: int) -> int:  # noqa: ARG002
+        """As many as there are axes."""
         return self.k
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
-        """Singular vectors of the table, signs fixed."""
-        progress("fit", 0, source.shape[0])
-        axes = singular_axes(source, self.k, threads)
-        return FittedTransform(
-            map_of(axes.vectors),
-            tensors=self.stored(axes.vectors.T),
-            info={"mean_squares": [float(value) for value in axes.values]},
-        )
 
-    def stored(self, decoder: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Tensors:
-        """What is kept of the decoder (k, dim)."""
-        return {}
+@dataclass(frozen=True)
+class InvertedProjection(Projection):
+    """A projection whose decoder is stored, so that rows come back in their own space."""
+
+    map_dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dtype(self.map_dtype)
+
+    @classmethod
+    def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Self:
+        """The one with float32 latents that makes a table ``ratio`` times smaller than float32.
+
+        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021).
+
+        Raises:
+            InputError: if not even one latent is left, or the ratio is not positive.
+        """
+        rows, dim = shape
+        k = int(rows * dim / (ratio * (rows + dim))) if ratio > 0 else 0
+        if k < 1:
+            raise InputError(
+                f"a table of {rows} x {dim} cannot be factorized {ratio} times smaller"
+            )
+        return cls(min(k, dim))
+
+    @property
+    def orthonormal(self) -> bool:
+        """Rounded to float16 the decoder is not quite orthonormal."""
+        return self.map_dtype == "float32"
+
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
+        """The decoder."""
+        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
+
+
+def fit_axes(source: Source, k: int, threads: int, progress: Progress) -> Axes:
+    """The k leading singular axes, saying that work has begun."""
+    progress("fit", 0, source.shape[0])
+    return singular_axes(source, k, threads)
 
 
 @register
 @dataclass(frozen=True)
-class Svd(_Projection):
+class Svd(InvertedProjection):
     """Truncated singular value decomposition, without centring, exact.
 
     The best approximation of rank k in squared error (Eckart and Young 1936); the baseline of
@@ -89,38 +100,19 @@ class Svd(_Projection):
 
     name: ClassVar[str] = "svd"
 
-    map_dtype: Literal["float32", "float16"] = "float32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_dtype(self.map_dtype)
-
-    @classmethod
-    def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Svd:
-        """The factorization with float32 latents that is ``ratio`` times smaller than float32."""
-        return cls(size_for_ratio(shape, ratio))
-
-    @property
-    def orthonormal(self) -> bool:  # type: ignore[override]
-        """Rounded to float16 the decoder is not quite orthonormal."""
-        return self.map_dtype == "float32"
-
-    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
-        """The decoder."""
-        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
-
-    def stored(self, decoder: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Tensors:
-        """The decoder, rounded."""
-        return {"map": decoder.astype(self.map_dtype)}
-
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:
-        """The stored decoder."""
-        return map_of(tensors["map"])
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Singular vectors of the table, signs fixed."""
+        axes = fit_axes(source, self.k, threads, progress)
+        return FittedTransform(
+            map_of(axes.vectors),
+            tensors={"map": np.ascontiguousarray(axes.vectors.T, self.map_dtype)},
+            info={"rank_error": axes.error},
+        )
 
 
 @register
 @dataclass(frozen=True)
-class Pca(_Projection):
+class Pca(Projection):
     """Dimensionality reduction: rows of k entries, with no way back to the original ones.
 
     The rows are ``U_k S_k``, without centring (May et al. 2019, section 2). The compressed table
@@ -132,13 +124,14 @@ class Pca(_Projection):
 
     name: ClassVar[str] = "pca"
 
-    def table_dim(self, dim: int) -> int:
-        """k."""
+    def table_dim(self, dim: int) -> int:  # noqa: ARG002
+        """As many as there are axes."""
         return self.k
 
-    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
-        """None: there is no decoder."""
-        return NO_TENSORS
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Singular vectors of the table, signs fixed."""
+        axes = fit_axes(source, self.k, threads, progress)
+        return FittedTransform(map_of(axes.vectors), info={"rank_error": axes.error})
 
     def decoder(self, dim: int, tensors: Tensors) -> None:
         """None: latents are the rows."""

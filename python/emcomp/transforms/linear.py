@@ -95,9 +95,6 @@ class LatentSource:
 class LinearTransform(Transform):
     """A transform that is a linear map, an offset and a scale for each row, the latter optional."""
 
-    orthonormal: bool = False
-    """Whether the decoder leaves lengths and angles as they are."""
-
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError if rows of a table of this shape cannot be transformed so."""
         size = self.latent_dim(shape[1])
@@ -107,6 +104,11 @@ class LinearTransform(Transform):
                 f"it must be from 1 to {shape[1]}"
             )
 
+    @property
+    def orthonormal(self) -> bool:
+        """Whether the decoder leaves lengths and angles as they are."""
+        return False
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -115,7 +117,7 @@ class LinearTransform(Transform):
         """Entries of the row that latents become again."""
         return dim
 
-    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
         """Tensors that all rows share, their types and shapes."""
         return NO_TENSORS
 
@@ -127,9 +129,9 @@ class LinearTransform(Transform):
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
         """Learn from all rows, which are finite."""
 
-    @abstractmethod
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap | None:
+    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap | None:  # noqa: ARG002
         """The map from latents to rows; None where latents are what is read."""
+        return map_of(tensors["map"])
 
     def then(self, codec: Codec | None) -> Codec:
         """The codec that transforms rows and encodes the latents; None keeps them as float32."""

@@ -55,7 +55,6 @@ class Rotate(LinearTransform):
 
     name: ClassVar[str] = "rotate"
     size_fields: ClassVar[tuple[str, ...]] = ()
-    orthonormal: ClassVar[bool] = True
 
     scales: Literal["none", "row"] = "none"
     seed: int = 0
@@ -68,7 +67,12 @@ class Rotate(LinearTransform):
         """The scales, if wanted."""
         return ROW_SCALES if self.scales == "row" else NO_TENSORS
 
-    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
+    @property
+    def orthonormal(self) -> bool:
+        """Always."""
+        return True
+
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
         """What a row scale of 1 stands for."""
         return {"gain": RowTensor(np.float32, (1,))} if self.scales == "row" else NO_TENSORS
 
@@ -81,6 +85,6 @@ class Rotate(LinearTransform):
         gain = np.array([root_mean_square(source, threads) or 1.0], np.float32)
         return FittedTransform(rotation, scaling="row", gain=float(gain[0]), tensors={"gain": gain})
 
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:
+    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:  # noqa: ARG002
         """The rotation back."""
         return _core.rotation(dim, self.seed, inverse=True)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from emcomp import _core
-from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.codec import Progress, RowTensor
 from emcomp.errors import InputError
 from emcomp.gram import Matrix
 from emcomp.grammar import register
@@ -83,8 +83,7 @@ class Whiten(LinearTransform):
         Raises:
             InputError: if the decoder has entries that float16 cannot hold.
         """
-        rows, dim = source.shape
-        progress("fit", 0, rows)
+        progress("fit", 0, source.shape[0])
         tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.floating]]] = {}
         centre = None
         if self.centre == "mean":
@@ -107,7 +106,3 @@ class Whiten(LinearTransform):
         encoder = (vectors * (live / powers / strength)) @ mixing
         decoder = mixing.T @ (vectors * (live * powers * strength)).T
         return encoder, decoder
-
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:
-        """The stored decoder."""
-        return map_of(tensors["map"])
