@@ -60,6 +60,7 @@ class Whiten(LinearTransform):
     def __post_init__(self) -> None:
         if not isinstance(self.power, (int, float)) or not 0.0 <= self.power <= 1.0:
             raise InputError(f"power must be a number from 0 to 1, not {self.power!r}")
+        object.__setattr__(self, "power", float(self.power))
         if self.centre not in ("mean", "none"):
             raise InputError(f"centre must be 'mean' or 'none', not {self.centre!r}")
         check_scales(self.scales)
