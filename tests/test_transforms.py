@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import emcomp
 import ml_dtypes
 import numpy as np
 import pytest
-from emcomp import InputError, _core, parse_codec
-from emcomp.sources import ArraySource
-from emcomp.transforms.linear import LatentSource, Transformed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+import emcomp
+from emcomp import InputError, _core, parse_codec
+from emcomp.sources import ArraySource
+from emcomp.transforms.linear import LatentSource, Transformed
 
 CODECS = [
     "svd:5",
@@ -63,7 +64,7 @@ def formula(compressed: emcomp.CompressedEmbedding) -> NDArray[np.float64]:
         decoder = own["map"]
     scales = own["scales"].astype(float)[:, None] if "scales" in own else 1.0
     gain = own["gain"][0] if "gain" in own else 1.0
-    offset = own["offset"] if "offset" in own else 0.0
+    offset = own.get("offset", 0.0)
     return gain * scales * (latents @ decoder.astype(float)) + offset
 
 
