@@ -33,7 +33,14 @@ MEASURES = (
     "mean_cosine_distance",
     "mean_cosine_distance_centred",
 )
-QUANTIZED = ("", "rotate+", "rotate(scales=row)+", "whiten+", "whiten(centre=none)+", "whiten(1.0)+")
+QUANTIZED = (
+    "",
+    "rotate+",
+    "rotate(scales=row)+",
+    "whiten+",
+    "whiten(centre=none)+",
+    "whiten(1.0)+",
+)
 BITS = (1, 2, 3, 4, 6)
 RATIOS = (2.5, 5, 10)
 LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
@@ -90,13 +97,16 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     """All points of one table, and its bound."""
     X = np.load(folder / name / "vectors.npy")
     squares = spectrum(X).singular_values ** 2
-    points = []
+    tables: dict[str, emcomp.CompressedEmbedding] = {}
+    seconds = {}
     for codec in codecs(X.shape):
         start = time.perf_counter()
-        table = emcomp.compress(X, codec)
-        seconds = time.perf_counter() - start
-        scores = evaluate(X, table, MEASURES).scores["table"]
-        values = {key: score.value for key, score in scores.items()}
+        tables[codec] = emcomp.compress(X, codec)
+        seconds[codec] = time.perf_counter() - start
+    report = evaluate(X, tables, MEASURES)
+    points = []
+    for codec, table in tables.items():
+        values = {key: score.value for key, score in report.scores[codec].items()}
         point = {
             "codec": codec,
             "bits": table.bits_per_entry,
@@ -106,7 +116,7 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
             "cosine_distance": values["mean_cosine_distance"],
             "cosine_distance_centred": values["mean_cosine_distance_centred"],
             "length_error": length_error(X, table),
-            "seconds": seconds,
+            "seconds": seconds[codec],
         }
         points.append({k: v if isinstance(v, str) else float(f"{v:.4g}") for k, v in point.items()})
         print(" ".join(f"{value:<12}" for value in points[-1].values()), flush=True)
