@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -30,6 +33,65 @@ def mean_cosine(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float:
     a, b = X.astype(float), rebuilt.astype(float)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(np.mean(np.sum(a * b, axis=1) / np.maximum(norms, 1e-30)))
+
+
+# Maps
+
+
+@pytest.mark.parametrize("level", emcomp._native.available_levels())
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(1, 1), (7, 65), (64, 15), (33, 16), (9, 257), (40, 63)]
+)
+def test_products_are_summed_in_order_on_every_instruction_set(
+    level: str, inputs: int, outputs: int
+) -> None:
+    core = importlib.import_module(f"emcomp._core_{level}")
+    rows = RANDOM.standard_normal((11, inputs)).astype(np.float32)
+    matrix = RANDOM.standard_normal((inputs, outputs)).astype(np.float32)
+    expected = np.zeros((11, outputs), np.float32)
+    for i in range(inputs):
+        expected = expected + rows[:, i : i + 1] * matrix[i]
+    dense = core.dense_map(matrix)
+    np.testing.assert_array_equal(dense.apply(rows), expected)
+    np.testing.assert_array_equal(dense.apply(rows[3:4]), expected[3:4])
+
+
+@pytest.mark.parametrize("level", emcomp._native.available_levels())
+@pytest.mark.parametrize("dim", [1, 5, 64, 100])
+def test_rotations_are_as_the_format_says_on_every_instruction_set(level: str, dim: int) -> None:
+    core = importlib.import_module(f"emcomp._core_{level}")
+    size = 1 << (dim.bit_length() - 1)
+    rounds = 2 if size == dim else 4
+    numbers = [philox((i, 0, 0, 0x726F7461), 5) for i in range(rounds * size)]
+    signs = np.where([n & 1 for n in numbers], -1, 1) / np.float32(math.sqrt(size))
+    rows = RANDOM.standard_normal((3, dim)).astype(np.float32)
+    expected = rows.astype(float)
+    for r in range(rounds):
+        part = slice(0, size) if r % 2 == 0 else slice(dim - size, dim)
+        matrix = np.ones((1, 1))
+        while len(matrix) < size:
+            matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+        expected[:, part] = (expected[:, part] * signs[r * size : (r + 1) * size]) @ matrix
+    rotated = core.rotation(dim, 5, False).apply(rows)
+    np.testing.assert_allclose(rotated, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(rotated, _core.rotation(dim, 5, False).apply(rows))
+
+
+def philox(counter: tuple[int, int, int, int], seed: int) -> int:
+    """The first number of Philox 4x32-10."""
+    mask = 0xFFFFFFFF
+    a, b, c, d = counter
+    first_key, second_key = seed & mask, seed >> 32
+    for _ in range(10):
+        first, second = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = (
+            (second >> 32) ^ b ^ first_key,
+            second & mask,
+            (first >> 32) ^ d ^ second_key,
+            first & mask,
+        )
+        first_key, second_key = (first_key + 0x9E3779B9) & mask, (second_key + 0xBB67AE85) & mask
+    return a
 
 
 # Factorizations
