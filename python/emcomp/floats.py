@@ -12,8 +12,7 @@ from emcomp import _core
 from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, check_tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
-from emcomp.sources import Block, Source, blocks
-from emcomp.uniform import LARGEST_FLOAT16, refuse_nonfinite
+from emcomp.sources import Block, Source
 
 
 @register
@@ -46,22 +45,8 @@ class Float(Codec):
         rows, dim = shape
         return rows * dim * self.bits // 8
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedFloat:
-        """Check that all entries are finite and can be held.
-
-        Raises:
-            InputError: for NaN, infinite entries, and entries beyond float16 with 16 bits.
-        """
-        refuse_nonfinite(source, threads, progress)
-        if self.bits == 16:
-            histogram = _core.ValueHistogram()
-            for block in blocks(source):
-                histogram.update(block.rows, threads)
-            if histogram.maximum > LARGEST_FLOAT16:
-                raise InputError(
-                    f"float16 holds values up to {LARGEST_FLOAT16:g}, and the largest magnitude is "
-                    f"{histogram.maximum:.6g}; use float:32"
-                )
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedFloat:  # noqa: ARG002
+        """Nothing is learned; entries are checked as they are encoded."""
         return FittedFloat(self, source.shape[1])
 
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
@@ -81,5 +66,17 @@ class FittedFloat(FittedCodec):
         self.info: Mapping[str, Json] = {}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
-        """Round to the nearest."""
-        _core.convert_rows(block.rows, out["values"], threads)
+        """Round to the nearest.
+
+        Raises:
+            InputError: for NaN, infinite entries, and entries beyond the type's range.
+        """
+        values = out["values"]
+        _core.convert_rows(block.rows, values, threads)
+        found, count = _core.find_nonfinite(values, threads)
+        if count:
+            row, column = divmod(found, values.shape[1])
+            raise InputError(
+                f"the entry at row {block.first + row}, column {column} is NaN, infinite or beyond "
+                f"{values.dtype}" + ("; use float:32" if values.dtype == np.float16 else "")
+            )

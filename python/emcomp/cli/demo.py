@@ -1,8 +1,4 @@
 """``emcomp demo``."""
-
 import click
-
-
 @click.command()
-def demo():
-    pass
+def demo(): pass

@@ -104,7 +104,9 @@ Examples:
 @ids_option
 @threads_option
 @json_option
-def similar(file: Path, name: str, k: int, by_id: bool, threads: int | None, as_json: bool) -> None:
+def similar(
+    file: Path, name: str, k: int, by_id: bool, threads: int | None, as_json: bool
+) -> None:
     """Print the rows nearest to one of a compressed table, by cosine, nearest first."""
     table = emcomp.open(file)
     row = _rows_of(table, (name,), by_id)[0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.gram import Matrix, View, column_means, gram_matrix
-from emcomp.measures.basis import left_singular_basis
+from emcomp.measures.basis import SAFE_SQUARED_CONDITION, left_singular_basis
 from emcomp.sources import Source
 
 NAME = "the table"
@@ -50,13 +50,18 @@ def centred_axes(source: Source, centre: Matrix | None, threads: int) -> tuple[M
 def singular_axes(source: Source, k: int, threads: int) -> Axes:
     """The k leading right singular vectors, exact however ill-conditioned the table.
 
-    Where its rank is less than k, axes of the null space follow.
+    A Gram matrix squares the condition number: axes too weak for it take more passes. Where the
+    table's rank is less than k, axes of the null space follow.
     """
     view = View(source, NAME)
-    basis = left_singular_basis(view, gram_matrix(view, threads), threads)
-    squares = basis.all_singular_values**2
-    vectors = np.linalg.qr(basis.right, mode="complete").Q
-    vectors[:, : basis.rank] = basis.right
+    gram = gram_matrix(view, threads)
+    squares, vectors = np.linalg.eigh(gram)
+    squares, vectors = np.maximum(squares[::-1], 0.0), vectors[:, ::-1]
+    if squares[k - 1] * SAFE_SQUARED_CONDITION < squares[0]:
+        basis = left_singular_basis(view, gram, threads)
+        squares = basis.all_singular_values**2
+        vectors = np.linalg.qr(basis.right, mode="complete").Q
+        vectors[:, : basis.rank] = basis.right
     return Axes(with_fixed_signs(vectors[:, :k]), float(squares[k:].sum() / (squares.sum() or 1.0)))
 
 
