@@ -89,8 +89,12 @@ def main() -> None:
     rate, peak = flops / times["emcomp"] / 1e9, 2 * 1536**3 / times["product"] / 1e9
     print(f"{options.rows} x {options.dim}, {threads} threads, float32")
     print(f"emcomp.eos     {times['emcomp']:7.2f} s, {grown:.0f} MiB more memory")
-    print(f"numpy Gram     {times['numpy Gram']:7.2f} s, {times['numpy Gram'] / times['emcomp']:.2f}x")
-    print(f"float64 product rate {peak:.0f} GFLOP/s; ours {rate:.0f}, {100 * rate / peak:.0f} % of it")
+    print(
+        f"numpy Gram     {times['numpy Gram']:7.2f} s, {times['numpy Gram'] / times['emcomp']:.2f}x"
+    )
+    print(
+        f"float64 product rate {peak:.0f} GFLOP/s; ours {rate:.0f}, {100 * rate / peak:.0f} % of it"
+    )
     print(f"difference from numpy Gram {abs(values['emcomp'] - values['numpy Gram']):.1e}")
     few = slice(0, options.svd_rows)
     times, values = medians(

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from emcomp.atomic import atomic_file
+from emcomp.atomic import atomic_write
 from emcomp.errors import InputError
 
 
@@ -14,7 +14,7 @@ def names(folder):
 
 def test_the_file_appears_when_complete(tmp_path):
     path = tmp_path / "a"
-    with atomic_file(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         file.flush()
         assert not path.exists()
@@ -30,7 +30,7 @@ def test_an_error_leaves_what_was_there(tmp_path, error, there):
     path = tmp_path / "a"
     if there:
         path.write_bytes(b"old")
-    with pytest.raises(type(error)), atomic_file(path) as file:  # noqa: PT012
+    with pytest.raises(type(error)), atomic_write(path) as file:  # noqa: PT012
         file.write(b"new")
         raise error
     assert names(tmp_path) == (["a"] if there else [])
@@ -42,7 +42,7 @@ def test_a_failing_sync_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "disk")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk"), atomic_file(tmp_path / "a") as file:
+    with pytest.raises(OSError, match="disk"), atomic_write(tmp_path / "a") as file:
         file.write(b"new")
     assert names(tmp_path) == []
 
@@ -51,11 +51,11 @@ def test_permissions_follow_the_mask_or_the_replaced_file(tmp_path):
     path = tmp_path / "a"
     old = os.umask(0o027)
     try:
-        with atomic_file(path):
+        with atomic_write(path):
             pass
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         path.chmod(0o600)
-        with atomic_file(path):
+        with atomic_write(path):
             pass
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     finally:
@@ -66,14 +66,14 @@ def test_a_link_is_followed(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_bytes(b"old")
     link.symlink_to(target)
-    with atomic_file(link) as file:
+    with atomic_write(link) as file:
         file.write(b"new")
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
 
 
 def test_a_folder_is_not_replaced(tmp_path):
-    with pytest.raises(InputError, match="not a file"), atomic_file(tmp_path):
+    with pytest.raises(InputError, match="not a regular file"), atomic_write(tmp_path):
         pass
-    with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "no" / "file"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "no" / "file"):
         pass

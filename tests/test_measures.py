@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from emcomp import measures as m
 from emcomp.errors import InputError, RankWarning, UndefinedError
-from emcomp.measures.neighbours import nearest_rows
-from emcomp.measures.tables import Table
 
 EPSILON = np.finfo(np.float64).eps
 
@@ -286,7 +284,7 @@ def test_principal_angles():
     others = np.linalg.qr(others)[0]
     turned = u[:, :5] * np.cos(radians) + others * np.sin(radians)
     found = m.principal_angles(u @ np.random.default_rng(1).standard_normal((6, 6)), turned)
-    np.testing.assert_allclose(found, angles, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(found, angles, rtol=1e-8, atol=1e-12)
     assert m.eos(u, turned) == pytest.approx(np.square(np.cos(radians)).sum() / 6, abs=1e-12)
 
 
@@ -335,60 +333,6 @@ def test_invariances(seed, scale, d, k):
     assert m.delta1(scale * X, scale * Xq) == pytest.approx(m.delta1(X, Xq), rel=1e-7, abs=1e-9)
     shifted = (X + 5 * turn_x[0], Xq - 3 * turn_q[0])
     assert m.eos(*shifted, centred=True) == pytest.approx(m.eos(X, Xq, centred=True), abs=1e-9)
-
-
-def slow_neighbours(X, queries, k):
-    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    cosines = unit[queries] @ unit.T
-    cosines[np.arange(len(queries)), queries] = -2
-    return np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-
-
-@pytest.mark.parametrize("centred", [False, True])
-def test_neighbour_overlap(centred):
-    X = np.random.default_rng(0).standard_normal((4500, 9)).astype(np.float32) + 1
-    Xq = noisy(X, 0.4).astype(np.float32)
-    tables = [centre(t.astype(np.float64)) if centred else t.astype(np.float64) for t in (X, Xq)]
-    everyone = np.arange(0, 4500, 3)
-    first, second = (slow_neighbours(t, everyone, 7) for t in tables)
-    expected = np.mean([len(set(a) & set(b)) / 7 for a, b in zip(first, second, strict=True)])
-    found = nearest_rows(Table(X, centred=centred), everyone, 7)
-    assert np.mean(found == first) > 0.999  # cosines are float32
-    some = m.neighbour_overlap(X, Xq, 7, queries=500, seed=3, centred=centred, threads=1)
-    assert some == m.neighbour_overlap(X, Xq, 7, queries=500, seed=3, centred=centred, threads=3)
-    assert some == pytest.approx(expected, abs=0.06)
-    assert m.neighbour_overlap(X, X, 7) == 1
-
-
-def test_equal_cosines_go_to_the_smaller_index():
-    X = np.ones((600, 3), dtype=np.float32)
-    X[0] = [1, 2, 3]
-    other = X.copy()
-    other[1:3] = -1
-    # In X rows 1 and 2 are neighbours of nearly all; in the other they are of none.
-    assert m.neighbour_overlap(X, other, 2, queries=600) < 0.02
-    assert m.neighbour_overlap(X, X, 2, queries=600) == 1
-
-
-@pytest.mark.parametrize("method", ["pearson", "spearman"])
-@pytest.mark.parametrize("centred", [False, True])
-def test_similarity_preservation(method, centred):
-    stats = pytest.importorskip("scipy.stats")
-    X = np.random.default_rng(0).standard_normal((9000, 8)) + 2
-    Xq = noisy(X, 0.3)
-    found = m.similarity_preservation(X, Xq, method=method, seed=4, centred=centred)
-    i, j = np.random.default_rng(1).integers(9000, size=(2, 200_000))
-    cosines = []
-    for t in (X, Xq):
-        t = centre(t) if centred else t
-        t = t / np.linalg.norm(t, axis=1, keepdims=True)
-        cosines.append((t[i] * t[j]).sum(axis=1)[i != j])
-    expected = getattr(stats, method + "r")(*cosines)[0]
-    assert found == pytest.approx(expected, abs=0.01)
-    assert m.similarity_preservation(X, X @ orthonormal(8, 8, 1), method=method) == pytest.approx(1)
-    assert found == m.similarity_preservation(
-        X, Xq, method=method, seed=4, centred=centred, threads=2
-    )
 
 
 def test_rows_takes_the_first():

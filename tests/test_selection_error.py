@@ -3,7 +3,6 @@
 import importlib.util
 import itertools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from emcomp import InputError
 from emcomp.correlation import pearson, ranks, spearman
 from emcomp.errors import UndefinedError
 from emcomp.selection_error import Point, evaluate_selection
+from real_data import DATA, needs_data
 
 
 def points(*rows):
@@ -142,14 +142,14 @@ def test_correlations():
         pearson([1, 2], [1, 2, 3])
 
 
-@pytest.mark.skipif("EMCOMP_DATA" not in os.environ, reason="needs the shared data")
+@needs_data
 def test_published_tables():
     """All printed digits, but three that the published points themselves do not give."""
     path = Path(__file__).parents[1] / "experiments" / "may2019.py"
     spec = importlib.util.spec_from_file_location("may2019", path)
     may2019 = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(may2019)
-    text = (Path(os.environ["EMCOMP_DATA"]) / "may2019" / "points.json").read_text(encoding="utf-8")
+    text = (DATA / "may2019" / "points.json").read_text(encoding="utf-8")
     comparison = may2019.compare(json.loads(text))
     assert comparison.figures == 135
     assert len(comparison.mismatches) == 3

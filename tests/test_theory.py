@@ -1,14 +1,11 @@
 """Theorems by Monte Carlo, the bound on its own validation experiment, the estimator on data."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from emcomp import InputError
+from emcomp import InputError, theory
 from emcomp import measures as m
-from emcomp import theory
+from real_data import DATA, needs_data
 
 
 def stochastic_uniform(X, bits, random):
@@ -114,14 +111,12 @@ def test_predictions_for_many_widths_and_back():
         assert theory.predict_eos(s, 1000, noise) == pytest.approx(eos, abs=1e-12)
 
 
-@pytest.mark.skipif("EMCOMP_DATA" not in os.environ, reason="needs the shared data")
+@needs_data
 @pytest.mark.parametrize(
     "name", ["minilm-wordpiece-384d", "wiki-imdb-sgns-300d", "wiki-imdb-glove-100d"]
 )
 def test_prediction_and_bound_on_real_tables(name):
-    X = np.load(
-        Path(os.environ["EMCOMP_DATA"]) / "embeddings" / name / "vectors.npy", mmap_mode="r"
-    )
+    X = np.load(DATA / "embeddings" / name / "vectors.npy", mmap_mode="r")
     spectrum = m.spectrum(X)
     for bits, width in ((2, 1.5), (4, 2.6)):
         full = X.astype(np.float32)

@@ -28,6 +28,8 @@ CODECS = [
     "direction:5+uniform:8",
     "direction:6+rotate(scales=row)+uniform:6",
     "whiten(scales=none)+rotate+uniform:4(granularity=row)",
+    "whiten+kmeans:3",
+    "rotate+pq:3x4",
 ]
 RANDOM = np.random.default_rng(5)
 

@@ -5,12 +5,22 @@
 namespace emcomp::bindings {
 
 DType dtype_of(const py::dtype& dtype) {
-  const char kind = dtype.kind();
-  const auto size = dtype.itemsize();
-  if (kind == 'f' && size == 2) return DType::kFloat16;
-  if (kind == 'f' && size == 4) return DType::kFloat32;
-  if (kind == 'f' && size == 8) return DType::kFloat64;
-  if (kind == 'u' && size == 2) return DType::kBfloat16;
+  constexpr int kUint16 = 4;  // NumPy's type numbers
+  constexpr int kFloat32 = 11;
+  constexpr int kFloat64 = 12;
+  constexpr int kFloat16 = 23;
+  switch (dtype.num()) {
+    case kFloat16:
+      return DType::kFloat16;
+    case kFloat32:
+      return DType::kFloat32;
+    case kFloat64:
+      return DType::kFloat64;
+    case kUint16:
+      return DType::kBfloat16;
+    default:
+      break;
+  }
   throw py::type_error("expected float16, float32, float64, or bfloat16 bits as uint16");
 }
 

@@ -10,14 +10,11 @@
 
 #include "emcomp/errors.hpp"
 #include "emcomp/ordered.hpp"
+#include "emcomp/panels.hpp"
 
 namespace emcomp {
 
 namespace {
-
-using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using RowsView = Eigen::Map<Rows>;
-using ConstRowsView = Eigen::Map<const Rows>;
 
 bool is_finite(double value) {
   constexpr std::uint64_t kExponent = 0x7ff0000000000000u;
@@ -82,14 +79,14 @@ void add_distances(const RowsView& a, const RowsView& b, Distances& sums) {
 
 // What one thread holds while it sums kSumRows rows.
 struct PartialSums {
-  Rows gram;
-  Rows cross;
+  ProductSum gram;
+  ProductSum cross;
   Distances distances;
   std::exception_ptr failure;
 
   void clear() {
-    gram.setZero();
-    cross.setZero();
+    gram.clear();
+    cross.clear();
     distances = {};
     failure = nullptr;
   }
@@ -109,7 +106,10 @@ void sum_in_order(std::int64_t rows, int threads, MakeSum make_sum, std::span<do
   const auto cross_rows = static_cast<Eigen::Index>(cross.size()) / width;
   parallel_in_order(
       (rows + kSumRows - 1) / kSumRows, threads,
-      [&] { return Scratch{make_sum(), {Rows(width, width), Rows(cross_rows, width), {}, {}}}; },
+      [&] {
+        return Scratch{make_sum(),
+                       {ProductSum(width, width), ProductSum(cross_rows, width), {}, {}}};
+      },
       [&](std::int64_t index, Scratch& scratch) {
         scratch.partial.clear();
         const std::int64_t end = std::min((index + 1) * kSumRows, rows);
@@ -123,18 +123,15 @@ void sum_in_order(std::int64_t rows, int threads, MakeSum make_sum, std::span<do
       },
       [&](std::int64_t, Scratch& scratch) {
         if (scratch.partial.failure) std::rethrow_exception(scratch.partial.failure);
-        RowsView(gram.data(), width, width) += scratch.partial.gram;
-        if (cross_rows > 0) RowsView(cross.data(), cross_rows, width) += scratch.partial.cross;
+        RowsView(gram.data(), width, width) += scratch.partial.gram.values();
+        if (cross_rows > 0)
+          RowsView(cross.data(), cross_rows, width) += scratch.partial.cross.values();
         if (distances != nullptr) {
           distances->squared_error += scratch.partial.distances.squared_error;
           distances->euclidean += scratch.partial.distances.euclidean;
           distances->cosine += scratch.partial.distances.cosine;
         }
       });
-}
-
-void add_rank_update(const RowsView& block, Rows& gram) {
-  gram.selfadjointView<Eigen::Upper>().rankUpdate(block.transpose());
 }
 
 }  // namespace
@@ -152,10 +149,11 @@ void check_finite(const double* rows, std::int64_t count, std::int64_t dim, std:
 
 void add_gram(const MappedRows& b, std::int64_t first, int threads, std::span<double> gram) {
   const auto make_sum = [&] {
-    return [&, block = MappedBlock(b)](std::int64_t begin, std::int64_t count,
-                                       PartialSums& partial) mutable {
+    return [&, block = MappedBlock(b), panels = Panels(b.width, kBlockRows)](
+               std::int64_t begin, std::int64_t count, PartialSums& partial) mutable {
       block.load(begin, count, first);
-      add_rank_update(block.rows(count), partial.gram);
+      panels.pack(block.rows(count));
+      partial.gram.add(panels, panels, true);
     };
   };
   sum_in_order(b.rows.rows, threads, make_sum, gram, b.width, {}, nullptr);
@@ -165,7 +163,8 @@ void add_pair(const MappedRows& a, const MappedRows& b, std::span<const double> 
               std::int64_t first, int threads, std::span<double> gram, std::span<double> cross,
               Distances* distances) {
   const auto make_sum = [&] {
-    return [&, a_block = MappedBlock(a), b_block = MappedBlock(b)](
+    return [&, a_block = MappedBlock(a), b_block = MappedBlock(b),
+            a_panels = Panels(a.width, kBlockRows), b_panels = Panels(b.width, kBlockRows)](
                std::int64_t begin, std::int64_t count, PartialSums& partial) mutable {
       a_block.load(begin, count, first);
       b_block.load(begin, count, first);
@@ -174,8 +173,10 @@ void add_pair(const MappedRows& a, const MappedRows& b, std::span<const double> 
       if (!projection.empty()) {
         b_rows.noalias() -= a_rows * ConstRowsView(projection.data(), a.width, b.width);
       }
-      add_rank_update(b_rows, partial.gram);
-      partial.cross.noalias() += a_rows.transpose() * b_rows;
+      a_panels.pack(a_rows);
+      b_panels.pack(b_rows);
+      partial.gram.add(b_panels, b_panels, true);
+      partial.cross.add(a_panels, b_panels, false);
       if (distances != nullptr) add_distances(a_rows, b_rows, partial.distances);
     };
   };

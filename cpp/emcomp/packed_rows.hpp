@@ -29,7 +29,7 @@ class PackedRows {
   void prefetch(std::int64_t index) const {
     const std::uint8_t* begin = codes_ + index * row_bytes_;
     for (std::int64_t offset = 0; offset < row_bytes_ + 63; offset += 64) {
-      __builtin_prefetch(begin + std::min(offset, row_bytes_ - 1));
+      simd::prefetch(begin + std::min(offset, row_bytes_ - 1));
     }
   }
 

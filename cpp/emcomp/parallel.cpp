@@ -4,9 +4,15 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <thread>
+
+#include "emcomp/errors.hpp"
 
 namespace emcomp {
 
@@ -39,7 +45,18 @@ void run_region(int threads, const std::function<void(int)>& work) {
 
 }  // namespace
 
-int default_threads() { return omp_get_max_threads(); }
+int default_threads() {
+  const char* text = std::getenv("EMCOMP_NUM_THREADS");
+  if (text == nullptr || *text == '\0') return omp_get_max_threads();
+  int threads = 0;
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, threads);
+  if (error != std::errc{} || stop != end || threads < 1) {
+    throw InputError("EMCOMP_NUM_THREADS='" + std::string(text) +
+                     "' is not a positive whole number");
+  }
+  return threads;
+}
 
 void run_threads(int threads, const std::function<void(int)>& work) {
   if (threads <= 1) {

@@ -11,7 +11,8 @@ namespace emcomp {
 // and the unit in which sums are merged, so that results do not depend on the number of threads.
 inline constexpr std::int64_t kBlockRows = 256;
 
-// Threads to use where the caller names none: OpenMP's own default.
+// Threads to use where the caller names none: the environment's EMCOMP_NUM_THREADS, else OpenMP's
+// own default. Throws InputError if the variable is not a positive whole number.
 int default_threads();
 
 // Calls work(thread) once for each of `threads` threads and returns when all have. The first

@@ -1,6 +1,8 @@
 #include "emcomp/squared_error.hpp"
 
+#include <algorithm>
 #include <array>
+#include <numeric>
 #include <vector>
 
 #include "emcomp/parallel.hpp"
@@ -9,30 +11,38 @@ namespace emcomp {
 
 namespace {
 
-struct Sums {
-  double error = 0.0;
-  double total = 0.0;
-};
+// Partial sums that a vector unit can add side by side; their number is part of the result.
+constexpr std::size_t kLanes = 8;
 
-// Lanes that a vector unit can add side by side; their number is part of the result.
-Sums sum_block(const double* x, const double* approximation, std::int64_t count) {
-  constexpr std::int64_t kLanes = 8;
+struct Sums {
   std::array<double, kLanes> errors{};
   std::array<double, kLanes> totals{};
-  const auto add = [&](std::int64_t i, std::int64_t lane) {
-    const double difference = x[i] - approximation[i];
-    errors[static_cast<std::size_t>(lane)] += difference * difference;
-    totals[static_cast<std::size_t>(lane)] += x[i] * x[i];
-  };
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) add(i + lane, lane);
+
+  void add(const double* x, const double* approximation, std::size_t count) {
+    const auto add_one = [&](std::size_t i, std::size_t lane) {
+      const double difference = x[i] - approximation[i];
+      errors[lane] += difference * difference;
+      totals[lane] += x[i] * x[i];
+    };
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) add_one(i + lane, lane);
+    }
+    for (std::size_t lane = 0; i + lane < count; ++lane) add_one(i + lane, lane);
   }
-  for (std::int64_t lane = 0; i + lane < count; ++lane) add(i + lane, lane);
+};
+
+Sums sum_rows(const MatrixView& table, const MatrixView& approximation, std::int64_t begin,
+              std::int64_t end) {
+  constexpr std::int64_t kRows = 16;  // few enough to stay in the first or second cache
+  std::vector<double> x(static_cast<std::size_t>(kRows * table.dim));
+  std::vector<double> decoded(x.size());
   Sums sums;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    sums.error += errors[lane];
-    sums.total += totals[lane];
+  for (std::int64_t first = begin; first < end; first += kRows) {
+    const std::int64_t count = std::min(kRows, end - first);
+    load_rows(table, first, count, x.data());
+    load_rows(approximation, first, count, decoded.data());
+    sums.add(x.data(), decoded.data(), static_cast<std::size_t>(count * table.dim));
   }
   return sums;
 }
@@ -40,21 +50,15 @@ Sums sum_block(const double* x, const double* approximation, std::int64_t count)
 }  // namespace
 
 void SquaredError::update(const MatrixView& table, const MatrixView& approximation, int threads) {
-  const std::int64_t dim = table.dim;
-  std::vector<Sums> sums(static_cast<std::size_t>((table.rows + kBlockRows - 1) / kBlockRows));
-  parallel_blocks(table.rows, kBlockRows, threads_for(table.rows * dim, threads),
+  std::vector<Sums> blocks(static_cast<std::size_t>((table.rows + kBlockRows - 1) / kBlockRows));
+  parallel_blocks(table.rows, kBlockRows, threads_for(table.rows * table.dim, threads),
                   [&](std::int64_t begin, std::int64_t end) {
-                    const std::int64_t count = end - begin;
-                    std::vector<double> values(static_cast<std::size_t>(2 * count * dim));
-                    double* decoded = values.data() + count * dim;
-                    load_rows(table, begin, count, values.data());
-                    load_rows(approximation, begin, count, decoded);
-                    sums[static_cast<std::size_t>(begin / kBlockRows)] =
-                        sum_block(values.data(), decoded, count * dim);
+                    blocks[static_cast<std::size_t>(begin / kBlockRows)] =
+                        sum_rows(table, approximation, begin, end);
                   });
-  for (const Sums& block : sums) {
-    error_ += block.error;
-    total_ += block.total;
+  for (const Sums& block : blocks) {
+    error_ = std::accumulate(block.errors.begin(), block.errors.end(), error_);
+    total_ = std::accumulate(block.totals.begin(), block.totals.end(), total_);
   }
 }
 

@@ -14,9 +14,13 @@ from emcomp.errors import (
     UnknownWordError,
 )
 from emcomp.floats import Float
+from emcomp.kmeans_codec import KMeans
+from emcomp.product import ProductQuantization
+from emcomp.residual import ResidualQuantization
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
+from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
 from emcomp.vectors import WordVectors, read_vectors
 
@@ -31,7 +35,10 @@ __all__ = [
     "Float",
     "FormatError",
     "InputError",
+    "KMeans",
     "Pca",
+    "ProductQuantization",
+    "ResidualQuantization",
     "Rotate",
     "Svd",
     "Transformed",
@@ -42,6 +49,7 @@ __all__ = [
     "__version__",
     "compress",
     "config",
+    "kmeans",
     "open",
     "parse_codec",
     "read_vectors",

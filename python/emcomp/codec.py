@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.grammar import Stage, parse_stages
 from emcomp.sources import Block, Source
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
-Json: TypeAlias = Any
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the phase ("fit", "encode"), the rows done and the rows in all."""
 
@@ -36,7 +35,7 @@ class FittedCodec(ABC):
     """What a row becomes; the packed codes are ``"codes"``."""
     shared_tensors: Tensors
     """What all rows share: levels, steps, codebooks, decoders."""
-    info: Mapping[str, Json]
+    info: Mapping[str, Any]
     """How it was fitted, as kept in the file."""
 
     @abstractmethod
@@ -108,16 +107,3 @@ def parse_codec(codec: str | Codec) -> Codec:
 def allocate(tensors: Mapping[str, RowTensor], rows: int) -> dict[str, NDArray[Any]]:
     """Uninitialised row tensors for a number of rows."""
     return {name: np.empty((rows, *t.row_shape), t.dtype) for name, t in tensors.items()}
-
-
-def check_tensors(codec: Stage, tensors: Tensors, expected: Mapping[str, RowTensor]) -> None:
-    """Raise FormatError unless the expected tensors are there, of these types and whole shapes."""
-    for name, (dtype, shape) in expected.items():
-        if name not in tensors:
-            raise FormatError(f"codec {codec}: the tensor {name!r} is missing")
-        found = tensors[name]
-        if found.shape != shape or found.dtype != np.dtype(dtype):
-            raise FormatError(
-                f"codec {codec}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                f"expected {np.dtype(dtype)}{list(shape)}"
-            )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, check_tensors
+from emcomp.checks import check_tensors
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -63,7 +64,7 @@ class FittedFloat(FittedCodec):
     def __init__(self, codec: Float, dim: int) -> None:
         self.row_tensors: Mapping[str, RowTensor] = {"values": codec.tensor(dim)}
         self.shared_tensors: Tensors = {}
-        self.info: Mapping[str, Json] = {}
+        self.info: Mapping[str, Any] = {}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Round to the nearest.

@@ -48,12 +48,10 @@ def register(stage: StageClass) -> StageClass:
 
 
 def _number_or_text(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
 
 
 _STAGE = re.compile(

@@ -10,7 +10,7 @@ from emcomp.errors import InputError
 from emcomp.sources import as_source, block_rows
 from emcomp.threads import resolve_threads
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 16 << 20
 
 
 def relative_squared_error(X: Any, approximation: Any, *, threads: int | None = None) -> float:

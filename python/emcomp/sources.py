@@ -81,7 +81,7 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
     Raises:
         InputError: if X has another shape or type, or no rows or columns.
     """
-    array = np.asanyarray(X)
+    array: NDArray[Any] = np.asanyarray(X)
     if array.ndim != 2:
         raise InputError(f"expected a table of shape (rows, dim), got shape {array.shape}")
     if array.shape[0] == 0 or array.shape[1] == 0:
@@ -89,7 +89,8 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
     if dtype is not None and dtype != "bfloat16":
         raise InputError(f"dtype must be 'bfloat16' or None, not {dtype!r}")
     if array.dtype.name == "bfloat16":
-        return array.view(np.uint16)
+        bits: NDArray[np.uint16] = array.view(np.uint16)
+        return bits
     if array.dtype == np.uint16 and dtype == "bfloat16":
         return array
     if array.dtype.kind == "f" and array.dtype.itemsize in (2, 4, 8):

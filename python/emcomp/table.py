@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emcomp import container
-from emcomp.codec import Codec, Json, Tensors, parse_codec
+from emcomp.codec import Codec, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
 from emcomp.sizes import format_bytes
 from emcomp.sources import Block, blocks
@@ -39,13 +39,13 @@ class CompressedEmbedding:
         shape: tuple[int, int],
         tensors: Tensors,
         words: Vocabulary | None = None,
-        info: Mapping[str, Json] | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> None:
         self.codec = codec
         self.shape = shape
         self.tensors = tensors
         self.words = words
-        self.info: Mapping[str, Json] = info or {}
+        self.info: Mapping[str, Any] = info or {}
         self._reader = codec.reader(shape, tensors)
         self._row = self._reader.row
 
@@ -319,7 +319,11 @@ class CompressedEmbedding:
             OSError: if the file cannot be written; whatever was there before is still there.
         """
         words = {} if self.words is None else self.words.tensors()
-        table = {"codec": str(self.codec), "shape": list(self.shape), "info": dict(self.info)}
+        table: dict[str, Any] = {
+            "codec": str(self.codec),
+            "shape": list(self.shape),
+            "info": dict(self.info),
+        }
         container.write(path, {**self.tensors, **words}, table)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -328,7 +332,7 @@ class CompressedEmbedding:
         return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
 
 
-def open(path: str | Path) -> CompressedEmbedding:
+def open(path: str | Path) -> CompressedEmbedding:  # noqa: A001
     """Open a saved table: milliseconds for any size, pages shared between processes.
 
     The file is mapped, not read. Its header and small tensors are checked against their checksums;
@@ -341,7 +345,7 @@ def open(path: str | Path) -> CompressedEmbedding:
     """
     opened = container.open(path)
     tensors = {name: opened.tensor(name) for name in opened.names}
-    table = opened.table
+    table: Mapping[str, Any] = opened.table
     words = None
     if any(name.startswith("vocabulary.") for name in tensors):
         words = Vocabulary.from_tensors(tensors)
@@ -366,7 +370,7 @@ def _unpickle(
     shape: tuple[int, int],
     tensors: Tensors,
     words: Tensors | None,
-    info: Mapping[str, Json],
+    info: Mapping[str, Any],
 ) -> CompressedEmbedding:
     vocabulary = None if words is None else Vocabulary.from_tensors(words)
     return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
@@ -374,6 +378,8 @@ def _unpickle(
 
 def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(ids)
+    if array.dtype == np.int64 and array.flags.c_contiguous and array.dtype.isnative:
+        return array
     if array.dtype.kind not in "iu" and array.size:
         hint = "; use np.flatnonzero for a mask" if array.dtype.kind == "b" else ""
         raise InputError(f"ids must be integers, not {array.dtype}{hint}")
@@ -384,14 +390,17 @@ def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
     """The array as the core takes it: bfloat16 as its bits."""
-    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+    return array if array.dtype.kind == "f" else array.view(np.uint16)
 
 
 def _output(
     out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike | None
 ) -> NDArray[Any]:
-    wanted = np.dtype(np.float32 if dtype is None and out is None else dtype or out.dtype)  # type: ignore[union-attr]
-    if wanted.name not in ("float16", "float32", "float64", "bfloat16") or not wanted.isnative:
+    if out is None and dtype is None:
+        return np.empty(shape, np.float32)
+    wanted = np.dtype(out.dtype if dtype is None and out is not None else dtype)
+    known = wanted.type in (np.float32, np.float16, np.float64) or wanted.name == "bfloat16"
+    if not known or not wanted.isnative:
         raise InputError(f"rows come as float16, bfloat16, float32 or float64, not {wanted}")
     if out is None:
         return np.empty(shape, wanted)

@@ -10,30 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Codec, FittedCodec, Json, Progress, RowTensor, Tensors, check_tensors
+from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source, blocks
 
 SMALLEST_FLOAT16 = 2.0**-14
 LARGEST_FLOAT16 = 65504.0
-
-
-def refuse_nonfinite(source: Source, threads: int, progress: Progress) -> None:
-    """Raise InputError with the first position and the count of NaN and infinite entries."""
-    rows, dim = source.shape
-    first, count = -1, 0
-    for block in blocks(source):
-        progress("check", block.first, rows)
-        found, number = _core.find_nonfinite(block.rows, threads)
-        if number and first < 0:
-            first = block.first * dim + found
-        count += number
-    if count:
-        raise InputError(
-            f"{count} of the table's entries are NaN, infinite or beyond float32, the first at "
-            f"row {first // dim}, column {first % dim}; replace them before compressing"
-        )
 
 
 @register
@@ -69,17 +53,16 @@ class Uniform(Codec):
     step_dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
-        if not _is_int(self.bits) or not 1 <= self.bits <= 8:
-            raise InputError(f"bits must be a whole number from 1 to 8, not {self.bits!r}")
+        check_bits(self.bits)
         group = self.granularity
-        if group not in ("matrix", "row", "column") and not (_is_int(group) and int(group) > 0):
+        if group not in ("matrix", "row", "column") and not (is_whole(group) and int(group) > 0):
             raise InputError(
                 "granularity must be 'matrix', 'row', 'column' or a number of columns, "
                 f"not {group!r}"
             )
         if self.rounding not in ("nearest", "stochastic"):
             raise InputError(f"rounding must be 'nearest' or 'stochastic', not {self.rounding!r}")
-        if not _is_int(self.seed) or not 0 <= self.seed < 2**64:
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {self.seed!r}")
         if self.step_dtype not in ("float32", "float16"):
             raise InputError(f"step_dtype must be 'float32' or 'float16', not {self.step_dtype!r}")
@@ -97,9 +80,9 @@ class Uniform(Codec):
                 quantile = 0.0
             if 0.0 < quantile <= 1.0:
                 return _core.Clipping("quantile", quantile)
-        elif isinstance(clip, (int, float)) and not isinstance(clip, bool):
-            if 1e-36 < clip < 1e38:
-                return _core.Clipping("value", float(clip))
+        is_number = isinstance(clip, (int, float)) and not isinstance(clip, bool)
+        if is_number and 1e-36 < float(clip) < 1e38:
+            return _core.Clipping("value", float(clip))
         raise InputError(
             "clip must be 'optimal', 'max', a positive number or 'quantile:q' with 0 < q <= 1, "
             f"not {clip!r}"
@@ -123,11 +106,7 @@ class Uniform(Codec):
 
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized; only a group wider than the table is refused."""
-        if _is_int(self.granularity) and int(self.granularity) > shape[1]:
-            raise InputError(
-                f"a group of {self.granularity} columns is wider than the table's {shape[1]}; "
-                "use granularity='row'"
-            )
+        check_group(self.granularity, shape[1], "granularity='row'")
 
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Codes and steps."""
@@ -174,14 +153,11 @@ class Uniform(Codec):
         """A reader over ``codes`` and ``steps``."""
         rows, dim = shape
         steps_shape = (rows, *self.step_shape(dim)) if self.by_row else self.step_shape(dim)
-        check_tensors(
-            self,
-            tensors,
-            {
-                "codes": RowTensor(np.uint8, (rows, _core.row_bytes(dim, self.bits))),
-                "steps": RowTensor(self.step_dtype, steps_shape),
-            },
-        )
+        expected = {
+            "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
+            "steps": (self.step_dtype, steps_shape),
+        }
+        check_tensors(self, tensors, expected)
         return _core.uniform_reader(
             tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
         )
@@ -196,7 +172,7 @@ class FittedUniform(FittedCodec):
         codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
         self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
         self.shared_tensors: Tensors = {}
-        self.info: Mapping[str, Json] = {}
+        self.info: Mapping[str, Any] = {}
         if steps is None:
             self.row_tensors = {
                 "codes": codes,
@@ -228,7 +204,3 @@ class FittedUniform(FittedCodec):
             out["codes"],
             threads,
         )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

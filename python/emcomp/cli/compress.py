@@ -12,7 +12,7 @@ import click
 import emcomp
 from emcomp.cli.files import check_output, read_input, writing
 from emcomp.cli.options import FILE, json_option, reading_options, threads_option
-from emcomp.cli.output import write_fields, write_json
+from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.errors import InputError
 from emcomp.reconstruction import relative_squared_error
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emcomp.codec import Codec
 
 
-class CodecType(click.ParamType):
+class CodecType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since 8.4
     """A codec's string, checked before anything is read."""
 
     name = "codec"
@@ -38,13 +38,14 @@ class CodecType(click.ParamType):
 
 
 @click.command(
+    short_help="Compress a file of vectors.",
     epilog="""\b
 Examples:
   emcomp compress glove.6B.300d.txt glove.emcomp
   emcomp compress cc.en.300.vec.gz en.emcomp --codec uniform:2 --limit 200000
   emcomp compress tokens.npy tokens.emcomp --words vocab.txt
   emcomp compress model.safetensors tokens.emcomp --codec "uniform:8(granularity=row)"
-"""
+""",
 )
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output", metavar="OUTPUT", type=FILE)
@@ -70,8 +71,8 @@ def compress(
     """Compress the vectors of INPUT into OUTPUT, and say what was lost.
 
     INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
-    safetensors; text may be compressed with gzip. An OUTPUT that is there is replaced when the new
-    one is complete.
+    safetensors; text may be compressed with gzip. An emcomp file is taken too, to make it smaller.
+    An OUTPUT that is there is replaced when the new one is complete.
     """
     check_output(output, input_path, reading["words"])
     started = time.perf_counter()
@@ -108,9 +109,8 @@ def compress(
     write_fields([
         ("table", f"{rows:,} x {dim}" + (", with words" if table.words is not None else "")),
         ("codec", str(table.codec)),
-        ("size", f"{format_bytes(table.nbytes)}, {table.bits_per_entry:.4g} bits per entry, "
-                 f"{table.ratio:.4g} times smaller than float32"),
+        ("size", describe_size(table)),
         ("file", f"{output}, {format_bytes(file_bytes)}{vocabulary}"),
         ("relative squared error", f"{error:.4g}" if comparable else "none, rows are shorter"),
-        ("time", f"{seconds:.2f} s"),
+        ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip

@@ -96,17 +96,18 @@ def _write(
     write_fields([
         ("vectors", f"{rows:,} x {dim}"),
         ("file", f"{output}, {written}, {format_bytes(output.stat().st_size)}"),
-        ("time", f"{seconds:.2f} s"),
+        ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip
 
 
 @click.command(
+    short_help="Write the rows of a compressed table as vectors.",
     epilog="""\b
 Examples:
   emcomp decompress glove.emcomp glove.txt
   emcomp decompress glove.emcomp glove.npy --save-words glove.words
   emcomp decompress tokens.emcomp tokens.bin --words vocab.txt
-"""
+""",
 )
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output", metavar="OUTPUT", type=FILE)
@@ -142,13 +143,14 @@ def decompress(
 
 
 @click.command(
+    short_help="Write vectors in another format.",
     epilog="""\b
 Examples:
   emcomp convert GoogleNews-vectors-negative300.bin news.txt
   emcomp convert glove.6B.300d.txt glove.npy --save-words glove.words
   emcomp convert vectors.npy vectors.vec --words vocab.txt
   emcomp convert glove.emcomp glove.bin --limit 50000
-"""
+""",
 )
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output", metavar="OUTPUT", type=FILE)

@@ -11,12 +11,17 @@ import click
 import emcomp
 from emcomp import container
 from emcomp.cli.options import FILE, json_option
-from emcomp.cli.output import write_fields, write_json, write_table, write_text
+from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
+from emcomp.container_header import Json
 from emcomp.errors import FormatError
 from emcomp.sizes import format_bytes
 
 CHECK_FAILED, BAD_FILE = 1, 4
+
+
+def _as_text(value: Json) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _tensors(path: Path) -> list[dict[str, Any]]:
@@ -34,11 +39,12 @@ def _tensors(path: Path) -> list[dict[str, Any]]:
 
 
 @click.command(
+    short_help="Say what is in a compressed table.",
     epilog="""\b
 Examples:
   emcomp inspect glove.emcomp
   emcomp inspect glove.emcomp --json
-"""
+""",
 )
 @click.argument("file", type=FILE)
 @json_option
@@ -69,10 +75,9 @@ def inspect(file: Path, as_json: bool) -> None:
         ("file", f"{file}, {format_bytes(file.stat().st_size)}"),
         ("table", f"{rows:,} x {dim}"),
         ("codec", str(table.codec)),
-        ("size", f"{format_bytes(table.nbytes)}, {table.bits_per_entry:.4g} bits per entry, "
-                 f"{table.ratio:.4g} times smaller than float32"),
+        ("size", describe_size(table)),
         ("words", "none" if words is None else f"{words:,}, {format_bytes(vocabulary)}"),
-        *((f"fitted {key}", json.dumps(value)) for key, value in table.info.items()),
+        *((f"fitted {key}", _as_text(value)) for key, value in table.info.items()),
     ])  # fmt: skip
     write_text("\n")
     write_table(
@@ -96,11 +101,12 @@ def _damage(path: Path) -> str | None:
 
 
 @click.command(
+    short_help="Check every byte of compressed tables.",
     epilog="""\b
 Examples:
   emcomp verify glove.emcomp
   emcomp verify tables/*.emcomp && echo all good
-"""
+""",
 )
 @click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
 @json_option
@@ -129,11 +135,12 @@ def verify(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
 
 
 @click.command(
+    short_help="Say what this installation is made of.",
     epilog="""\b
 Examples:
   emcomp config
   EMCOMP_ISA=baseline emcomp config --json
-"""
+""",
 )
 @json_option
 def config(as_json: bool) -> None:

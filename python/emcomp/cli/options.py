@@ -14,7 +14,8 @@ from emcomp.vectors import Duplicates
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FILE = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, readable=False)
+"""Any path: whether it can be read is found out by reading it."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -26,7 +27,13 @@ threads_option = click.option(
 )
 
 k_option = click.option(
-    "-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many."
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="K",
+    help="How many.",
 )
 
 ids_option = click.option(

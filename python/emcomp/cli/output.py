@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
+from emcomp.sizes import format_bytes
+
+if TYPE_CHECKING:
+    from emcomp.table import CompressedEmbedding
 
 
 def write_text(text: str) -> None:
     """Write text; bytes of words that are not UTF-8 come out as they are."""
-    stream = click.get_binary_stream("stdout")
-    stream.write(text.encode("utf-8", "surrogateescape"))
-    stream.flush()
+    write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes, after whatever text is still buffered."""
+    sys.stdout.flush()
+    rest = memoryview(data)
+    while rest:  # with PYTHONUNBUFFERED the stream may take only a part
+        rest = rest[sys.stdout.buffer.write(rest) :]
 
 
 def write_json(document: dict[str, Any]) -> None:
     """Write one JSON document."""
     write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def describe_size(table: CompressedEmbedding) -> str:
+    """A table's size in three ways."""
+    return (
+        f"{format_bytes(table.nbytes)}, {table.bits_per_entry:.4g} bits per entry, "
+        f"{table.ratio:.4g} times smaller than float32"
+    )
 
 
 def write_fields(fields: Iterable[tuple[str, str]]) -> None:

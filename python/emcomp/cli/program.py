@@ -30,14 +30,19 @@ class _PipeClosedError(Exception):
 class Program(click.Group):
     """A click group whose every error is one line and a defined exit code."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in the order in which people come to need them."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and write what is still buffered."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except BrokenPipeError as error:  # click would exit with 1, which has a meaning here
             raise _PipeClosedError from error
-        return result
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run the program and exit."""
@@ -98,7 +103,7 @@ for command in (
     program.add_command(command)
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
+def _terminate(_signal: int, _frame: object) -> NoReturn:
     sys.exit(TERMINATED)  # an exception, so that unfinished files are removed
 
 

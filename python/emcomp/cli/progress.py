@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from emcomp.sources import Source
 
 
+def _silent(_phase: str, _done: int, _total: int) -> None:
+    pass
+
+
 def _rows_per_second(speed: float) -> str:
     return f"{speed:,.0f} rows/s"
 
@@ -30,35 +34,41 @@ def _bytes_per_second(speed: float) -> str:
 def progress_bar(unit: str = "rows") -> Iterator[Progress]:
     """A function to call with a phase, the amount done and the amount in all (0 if not known).
 
-    On a terminal each phase is a bar with its rate and the time left; elsewhere nothing is shown.
+    On a terminal the present phase is a bar with its rate and the time left; elsewhere nothing is
+    shown.
 
     Args:
         unit: what is counted, ``"rows"`` or ``"bytes"``.
     """
     if not sys.stderr.isatty():
-        yield lambda phase, done, total: None
+        yield _silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, ProgressColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.text import Text as RichText
 
     rate: Callable[[float], str] = _rows_per_second if unit == "rows" else _bytes_per_second
 
     class RateColumn(ProgressColumn):
+        """Share done, rate since the phase began, and the time left at that rate."""
+
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return RichText("" if speed is None else rate(speed))
+            if not task.elapsed or not task.completed or not task.total:
+                return RichText("")
+            speed = task.completed / task.elapsed
+            left = (task.total - task.completed) / speed
+            return RichText(f"{task.percentage:3.0f} %, {rate(speed)}, {left:.0f} s left")
 
     tasks: dict[str, TaskID] = {}
-    columns = (
-        TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        RateColumn(), TimeRemainingColumn(compact=True),
-    )  # fmt: skip
+    columns = TextColumn("{task.description:<8}"), BarColumn(), RateColumn()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def report(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
+                for earlier in tasks.values():
+                    bars.remove_task(earlier)
+                tasks.clear()
                 tasks[phase] = bars.add_task(phase, total=total or None)
             bars.update(tasks[phase], completed=done)
 

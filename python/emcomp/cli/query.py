@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import emcomp
 from emcomp import _core
 from emcomp.cli.options import FILE, ids_option, json_option, k_option, threads_option
-from emcomp.cli.output import write_json, write_text
+from emcomp.cli.output import write_bytes, write_json, write_text
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
@@ -51,13 +51,14 @@ def _lines(names: list[str], vectors: NDArray[np.float32]) -> bytes:
 
 
 @click.command(
+    short_help="Print rows of a compressed table.",
     epilog="""\b
 Examples:
   emcomp lookup glove.emcomp cat dog
   emcomp lookup glove.emcomp cat --json
   emcomp lookup tokens.emcomp 0 17 -- -1
   emcomp lookup glove.emcomp --ids 0 1 2 > first-three.txt
-"""
+""",
 )
 @click.argument("file", type=FILE)
 @click.argument("names", metavar="WORD|ID...", nargs=-1, required=True)
@@ -74,7 +75,7 @@ def lookup(file: Path, names: tuple[str, ...], by_id: bool, as_json: bool) -> No
     labels = [str(row) if word is None else word for row, word in zip(rows, words, strict=True)]
     text = _lines(labels, table.lookup(np.array(rows, np.int64)))
     if not as_json:
-        click.get_binary_stream("stdout").write(text)
+        write_bytes(text)
         return
     vectors = [
         [float(number) for number in line.rsplit(b" ", table.dim)[1:]]
@@ -91,12 +92,13 @@ def lookup(file: Path, names: tuple[str, ...], by_id: bool, as_json: bool) -> No
 
 
 @click.command(
+    short_help="Print the nearest words or rows.",
     epilog="""\b
 Examples:
   emcomp similar glove.emcomp cat
   emcomp similar glove.emcomp cat -k 3 --json
   emcomp similar tokens.emcomp 2054
-"""
+""",
 )
 @click.argument("file", type=FILE)
 @click.argument("name", metavar="WORD|ID")
@@ -104,9 +106,7 @@ Examples:
 @ids_option
 @threads_option
 @json_option
-def similar(
-    file: Path, name: str, k: int, by_id: bool, threads: int | None, as_json: bool
-) -> None:
+def similar(file: Path, name: str, k: int, by_id: bool, threads: int | None, as_json: bool) -> None:
     """Print the rows nearest to one of a compressed table, by cosine, nearest first."""
     table = emcomp.open(file)
     row = _rows_of(table, (name,), by_id)[0]

@@ -51,6 +51,15 @@ class Basis:
 
 def left_singular_basis(view: View, gram: Matrix, threads: int) -> Basis:
     """The thin singular value decomposition of an unmapped view, given its Gram matrix."""
+    values, vectors = np.linalg.eigh(gram)
+    if values[0] * SAFE_SQUARED_CONDITION > values[-1]:
+        roots, right = np.sqrt(values[::-1]), vectors[:, ::-1]
+        return Basis(view, right / roots, roots, roots, right)
+    return _repeated_basis(view, gram, threads)
+
+
+def _repeated_basis(view: View, gram: Matrix, threads: int) -> Basis:
+    """The same for a table whose Gram matrix may be too ill-conditioned to trust."""
     dim = view.width
     tolerance = max(view.rows, dim) * EPSILON
     factor = np.eye(dim)  # the table is (its image under the current map) @ factor

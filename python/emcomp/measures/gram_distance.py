@@ -88,7 +88,7 @@ def _spectral_deltas(pair: Pair, lam: float | None) -> tuple[float, float]:
     lowest, highest = float(changes[0]), float(changes[-1])
     if pair.x.rows > eigenvalues.size:  # both Gram matrices are zero on what is left of the space
         lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    return -lowest, highest
+    return 0.0 - lowest, highest
 
 
 def delta1(

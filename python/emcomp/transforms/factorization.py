@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from emcomp.checks import is_whole
 from emcomp.codec import Progress, RowTensor, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -34,7 +35,7 @@ class Projection(LinearTransform):
     k: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int) or isinstance(self.k, bool) or self.k < 1:
+        if not is_whole(self.k) or self.k < 1:
             raise InputError(f"k must be a whole number from 1, not {self.k!r}")
 
     def latent_dim(self, dim: int) -> int:  # noqa: ARG002

@@ -11,20 +11,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from emcomp import _core
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import (
     Codec,
     FittedCodec,
-    Json,
     Progress,
     RowTensor,
     Tensors,
     Transform,
-    check_tensors,
 )
 from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
-from emcomp.uniform import refuse_nonfinite
 
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
@@ -46,7 +44,7 @@ class FittedTransform:
     """What a row scale of 1 stands for."""
     tensors: Tensors = field(default_factory=dict)
     """What all rows share."""
-    info: Mapping[str, Json] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
 
     def latents(
         self, rows: NDArray[Any], threads: int, scales: NDArray[np.float16] | None = None
@@ -228,7 +226,7 @@ class FittedTransformed(FittedCodec):
             **{PREFIX + name: tensor for name, tensor in transform.tensors.items()},
             **{_outer(name): tensor for name, tensor in latents.shared_tensors.items()},
         }
-        self.info: Mapping[str, Json] = {**latents.info, **transform.info}
+        self.info: Mapping[str, Any] = {**latents.info, **transform.info}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode the latents of a block."""

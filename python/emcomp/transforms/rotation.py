@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from emcomp import _core
+from emcomp.checks import is_whole
 from emcomp.codec import Progress, RowTensor, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -27,7 +28,7 @@ def check_scales(scales: object) -> None:
 
 def check_seed(seed: object) -> None:
     """Raise InputError unless seed can be one."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+    if not (isinstance(seed, int) and is_whole(seed) and 0 <= seed < 2**64):
         raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
 
 
