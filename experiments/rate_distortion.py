@@ -2,7 +2,7 @@
 
 Needs ``embeddings/<name>/vectors.npy`` under the folder that EMCOMP_DATA names (default
 ``../shared/data`` beside the project). Writes ``docs/rate_distortion.json``, and prints its points
-as tables; ``--plot`` draws ``docs/rate_distortion.svg`` from that file alone.
+as tables; ``--plot`` draws ``docs/images/rate_distortion.svg`` from that file alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from emcomp.sources import as_source, blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = ROOT / "docs" / "rate_distortion.json"
-FIGURE = ROOT / "docs" / "rate_distortion.svg"
+FIGURE = ROOT / "docs" / "images" / "rate_distortion.svg"
 NAMES = ("minilm-wordpiece-384d", "wiki-imdb-sgns-300d", "wiki-imdb-glove-100d")
 MEASURES = (
     "eos",
@@ -42,6 +43,7 @@ QUANTIZED = (
     "whiten(1.0)+",
 )
 BITS = (1, 2, 3, 4, 6)
+FACTORIZATIONS = ("svd", "direction")
 RATIOS = (2.5, 5, 10)
 LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
 
@@ -49,7 +51,7 @@ LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
 def codecs(shape: tuple[int, int]) -> list[str]:
     """Quantizers at all widths, then factorizations at all ratios with latents of all kinds."""
     found = [f"{before}uniform:{bits}" for before in QUANTIZED for bits in BITS]
-    for method in ("svd", "direction"):
+    for method in FACTORIZATIONS:
         for ratio in RATIOS:
             for latents in LATENTS:
                 k = largest_rank(shape, method, latents, ratio)
@@ -124,11 +126,20 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     return {"shape": list(X.shape), "points": points, "bound": limit}
 
 
+def family(codec: str) -> str:
+    """What points of one line have in common: all but the bits, or all but the rank."""
+    if codec.startswith(FACTORIZATIONS):
+        return re.sub(":[0-9]+", "", codec, count=1)
+    return codec.rpartition(":")[0]
+
+
 def draw(results: dict[str, Any]) -> None:
     """The figure: squared error and lost overlap against bits for each table."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(results), figsize=(5 * len(results), 8), sharex=True)
+    figure, axes = plt.subplots(
+        2, len(results), squeeze=False, figsize=(5 * len(results), 8), sharex=True
+    )
     for column, (name, result) in enumerate(results.items()):
         limits = {
             "squared_error": result["bound"],
@@ -136,22 +147,19 @@ def draw(results: dict[str, Any]) -> None:
         }
         families: dict[str, list[dict[str, Any]]] = {}
         for point in result["points"]:
-            family, _, _ = point["codec"].rpartition("uniform:")
-            head, _, rest = (family or point["codec"]).partition(":")
-            if rest:  # a factorization: its rank is not part of its family
-                family = head + "".join(c for c in rest if not c.isdigit())
-            families.setdefault(family.rstrip("+") or "uniform", []).append(point)
+            families.setdefault(family(point["codec"]), []).append(point)
         for row, (key, limit) in enumerate(limits.items()):
             axis = axes[row, column]
             axis.plot(*zip(*limit, strict=True), color="black", linestyle=":", label="bound")
-            for family, points in families.items():
+            for name_of_family, points in families.items():
                 points = sorted(points, key=lambda point: point["bits"])
                 line = [[p["bits"] for p in points], [p[key] for p in points]]
-                axis.plot(*line, marker=".", label=family)
+                style = "" if name_of_family.startswith(FACTORIZATIONS) else "-"
+                axis.plot(*line, marker=".", linestyle=style, label=name_of_family)
             axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.1), title=name)
             axis.set(xlabel="bits per entry", ylabel=key.replace("_", " "))
-    axes[0, 0].legend(fontsize="small")
-    figure.tight_layout()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=5)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
