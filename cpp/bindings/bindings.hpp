@@ -14,6 +14,7 @@ void bind_checksum(pybind11::module_& module);
 void bind_vocabulary(pybind11::module_& module);
 void bind_vectors(pybind11::module_& module);
 void bind_squared_error(pybind11::module_& module);
+void bind_transforms(pybind11::module_& module);
 void bind_gram(pybind11::module_& module);
 void bind_neighbours(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);

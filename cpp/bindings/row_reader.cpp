@@ -1,10 +1,13 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/linear_map.hpp"
 #include "emcomp/additive_reader.hpp"
 #include "emcomp/bit_packing.hpp"
+#include "emcomp/float_reader.hpp"
 #include "emcomp/levels.hpp"
 #include "emcomp/lookup.hpp"
 #include "emcomp/product_reader.hpp"
+#include "emcomp/transformed_reader.hpp"
 #include "emcomp/uniform_reader.hpp"
 
 namespace emcomp::bindings {
@@ -17,8 +20,11 @@ using Floats = DenseArray<float>;
 // A core reader and the arrays it reads from.
 class Reader {
  public:
-  Reader(std::unique_ptr<RowReader> reader, std::vector<py::object> arrays)
+  Reader(std::shared_ptr<const RowReader> reader, std::vector<py::object> arrays)
       : reader_(std::move(reader)), arrays_(std::move(arrays)) {}
+
+  const std::shared_ptr<const RowReader>& core() const { return reader_; }
+  const std::vector<py::object>& arrays() const { return arrays_; }
 
   std::int64_t rows() const { return reader_->rows(); }
   std::int64_t dim() const { return reader_->dim(); }
@@ -109,7 +115,7 @@ class Reader {
     return static_cast<std::byte*>(out.mutable_data());
   }
 
-  std::unique_ptr<RowReader> reader_;
+  std::shared_ptr<const RowReader> reader_;
   std::vector<py::object> arrays_;
 };
 
@@ -130,6 +136,46 @@ Reader uniform_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, i
                                     {.group = group, .row_stride = by_row ? groups : 0},
                                     static_cast<const std::byte*>(steps.data()), dtype),
                 {codes, steps});
+}
+
+Reader float_reader(const py::array& values) {
+  const DType dtype = dtype_of(values.dtype());
+  if (values.ndim() != 2 || values.shape(0) < 1 || values.shape(1) < 1 ||
+      (dtype != DType::kFloat16 && dtype != DType::kFloat32) ||
+      !(values.flags() & py::array::c_style)) {
+    throw py::type_error("values must be dense float16 or float32 of shape (rows, dim)");
+  }
+  return Reader(make_float_reader(static_cast<const std::byte*>(values.data()), dtype,
+                                  values.shape(0), values.shape(1)),
+                {values});
+}
+
+Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, bool orthonormal,
+                          const std::optional<Floats>& offset,
+                          const std::optional<py::array>& scales, float gain) {
+  Decoding decoding;
+  decoding.map = decoder.map;
+  decoding.orthonormal = orthonormal;
+  decoding.gain = gain;
+  std::vector<py::object> arrays = latents.arrays();
+  if (decoder.map->inputs() != latents.dim()) {
+    throw py::type_error("the decoder must take as many latents as the reader gives");
+  }
+  if (offset) {
+    if (offset->size() != decoder.map->outputs()) {
+      throw py::type_error("offset must have one entry for each output of the decoder");
+    }
+    decoding.offset.assign(offset->data(), offset->data() + offset->size());
+  }
+  if (scales) {
+    if (scales->size() != latents.rows() || dtype_of(scales->dtype()) != DType::kFloat16 ||
+        !(scales->flags() & py::array::c_style)) {
+      throw py::type_error("scales must be dense float16, one for each row");
+    }
+    decoding.scales = static_cast<const std::uint16_t*>(scales->data());
+    arrays.push_back(*scales);
+  }
+  return Reader(make_transformed_reader(latents.core(), std::move(decoding)), std::move(arrays));
 }
 
 Reader level_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int bits,
@@ -194,6 +240,24 @@ void bind_row_reader(py::module_& module) {
   module.def("uniform_reader", &uniform_reader, py::arg("codes").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("group"), py::arg("steps"), py::arg("by_row"),
              "A reader of uniformly quantized rows; keeps its arrays alive.");
+  module.def("float_reader", &float_reader, py::arg("values").noconvert(),
+             "A reader of rows kept as floats; keeps them alive.");
+  module.def("transformed_reader", &transformed_reader, py::arg("latents"), py::arg("decoder"),
+             py::arg("orthonormal"), py::arg("offset").noconvert(), py::arg("scales").noconvert(),
+             py::arg("gain"), "A reader of rows over a reader of their latents.");
+  module.def(
+      "convert_rows",
+      [](const py::array& rows, py::array& out, int threads) {
+        const MatrixView view = matrix_view(rows);
+        const DType dtype = dtype_of(out.dtype());
+        if (out.size() != view.rows * view.dim || !(out.flags() & py::array::c_style)) {
+          throw py::type_error("out must be dense and as large as the rows");
+        }
+        auto* to = static_cast<std::byte*>(out.mutable_data());
+        const py::gil_scoped_release release;
+        convert_rows(view, dtype, to, threads);
+      },
+      py::arg("rows"), py::arg("out").noconvert(), py::arg("threads"), "Rows as the type of out.");
   module.def("level_reader", &level_reader, py::arg("codes").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("group"), py::arg("levels").noconvert(),
              "A reader of rows whose codes index levels (groups, 2**bits); keeps codes alive.");

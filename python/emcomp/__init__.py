@@ -13,10 +13,12 @@ from emcomp.errors import (
     InputError,
     UnknownWordError,
 )
+from emcomp.floats import Float
 from emcomp.product import ProductQuantization
 from emcomp.residual import ResidualQuantization
 from emcomp.scalar_kmeans import KMeans
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
+from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -28,14 +30,21 @@ __all__ = [
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
+    "Direction",
     "EmcompError",
+    "Float",
     "FormatError",
     "InputError",
     "KMeans",
+    "Pca",
     "ProductQuantization",
     "ResidualQuantization",
+    "Rotate",
+    "Svd",
+    "Transformed",
     "Uniform",
     "UnknownWordError",
+    "Whiten",
     "WordVectors",
     "__version__",
     "compress",

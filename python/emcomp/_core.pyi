@@ -112,6 +112,46 @@ def product_reader(
 def additive_reader(
     codes: NDArray[np.uint8], bits: int, codebooks: NDArray[np.float32]
 ) -> Reader: ...
+def float_reader(values: NDArray[Any]) -> Reader: ...
+def transformed_reader(
+    latents: Reader,
+    decoder: LinearMap,
+    orthonormal: bool,
+    offset: NDArray[np.float32] | None,
+    scales: NDArray[np.float16] | None,
+    gain: float,
+) -> Reader: ...
+def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
+
+# bindings/transforms.cpp
+
+class LinearMap:
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+def dense_map(matrix: NDArray[np.float32]) -> LinearMap: ...
+def rotation(dim: int, seed: int, inverse: bool) -> LinearMap: ...
+def encode_latents(
+    rows: NDArray[Any],
+    encoder: LinearMap,
+    decoder: LinearMap | None,
+    centre: NDArray[np.float32] | None,
+    scaling: str,
+    gain: float,
+    latents: NDArray[np.float32],
+    scales: NDArray[np.float16] | None,
+    threads: int,
+) -> None: ...
+def reweight_rows(
+    rows: NDArray[Any],
+    projection: LinearMap | None,
+    weights: NDArray[np.float32] | None,
+    out: NDArray[np.float32],
+    threads: int,
+) -> float: ...
 
 # checksum
 

@@ -13,7 +13,8 @@ from emcomp.errors import FormatError, InputError
 from emcomp.sources import Source, blocks
 
 if TYPE_CHECKING:
-    from emcomp.codec import Codec, Progress, Tensors
+    from emcomp.codec import Progress, Tensors
+    from emcomp.grammar import Stage
 
 
 def is_whole(value: object) -> bool:
@@ -53,7 +54,7 @@ def refuse_nonfinite(source: Source, threads: int, progress: Progress) -> None:
 
 
 def check_tensors(
-    codec: Codec, tensors: Tensors, expected: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+    codec: Stage, tensors: Tensors, expected: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 ) -> None:
     """Raise FormatError unless there are tensors of the expected types and shapes."""
     for name, (dtype, shape) in expected.items():

@@ -1,22 +1,16 @@
-"""What a codec is, and the short strings that name one.
-
-A codec turns rows into codes and back. Every codec has a string, the same in Python, on the command
-line and in a file: stages joined by ``+``, each ``name:size(option=value,...)``, where options at
-their defaults are left out: ``uniform:4``, ``uniform:2(granularity=row,step_dtype=float16)``.
-"""
+"""What a codec is: a way to turn rows into codes and back, after transforms of the rows or not."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from emcomp.errors import InputError
+from emcomp.grammar import Stage, parse_stages
 from emcomp.sources import Block, Source
 
 if TYPE_CHECKING:
@@ -49,12 +43,15 @@ class FittedCodec(ABC):
         """Encode a block into its rows of the row tensors, given as views."""
 
 
-class Codec(ABC):
-    """A way to compress a table: a frozen dataclass whose fields are its settings."""
+class Codec(Stage, ABC):
+    """A way to compress a table: a frozen dataclass whose fields are its settings.
 
-    name: ClassVar[str]
-    size_fields: ClassVar[tuple[str, ...]]
-    """Fields written after the colon, joined by ``x``; the others are options."""
+    It has a string, the same in Python, on the command line and in a file: see `emcomp.grammar`.
+    """
+
+    def table_dim(self, dim: int) -> int:
+        """Entries of a row of the compressed table, for rows of ``dim`` entries."""
+        return dim
 
     @abstractmethod
     def check(self, shape: tuple[int, int]) -> None:
@@ -72,62 +69,13 @@ class Codec(ABC):
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
 
-    def __str__(self) -> str:
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        size = "x".join(str(getattr(self, name)) for name in self.size_fields)
-        options = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields
-            if field.name not in self.size_fields and getattr(self, field.name) != field.default
-        ]
-        return (
-            self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
-        )
 
+class Transform(Stage, ABC):
+    """A stage that turns rows into latents, which another codec encodes, and latents into rows."""
 
-CodecClass = TypeVar("CodecClass", bound=type[Codec])
-_codecs: dict[str, type[Codec]] = {}
-
-
-def register(codec: CodecClass) -> CodecClass:
-    """Class decorator: make a codec known by its name."""
-    _codecs[codec.name] = codec
-    return codec
-
-
-def _number_or_text(text: str) -> int | float | str:
-    try:
-        return int(text) if text.isdecimal() else float(text)
-    except ValueError:
-        return text
-
-
-_STAGE = re.compile(
-    r"(?P<name>[a-z_]+)(:(?P<size>[^()]*))?(\((?P<options>[^()]*)\))?", re.ASCII | re.DOTALL
-)
-
-
-def _parse_stage(text: str) -> Codec:
-    match = _STAGE.fullmatch(text)
-    if match is None:
-        raise InputError(f"{text!r} is not a codec; write it like 'uniform:4'")
-    kind = _codecs.get(match["name"])
-    if kind is None:
-        raise InputError(f"unknown codec {match['name']!r}; known: {', '.join(sorted(_codecs))}")
-    settings: dict[str, Any] = {}
-    sizes = match["size"].split("x") if match["size"] else []
-    if len(sizes) != len(kind.size_fields) or not all(s.isdecimal() for s in sizes):
-        wanted = "x".join(kind.size_fields)
-        raise InputError(f"codec {text!r}: expected {kind.name}:{wanted} with whole numbers")
-    settings.update(zip(kind.size_fields, map(int, sizes), strict=True))
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for option in filter(None, (match["options"] or "").split(",")):
-        key, equals, value = option.partition("=")
-        if not equals or key not in known or key in settings:
-            choices = ", ".join(sorted(known - set(kind.size_fields)))
-            raise InputError(f"codec {text!r}: bad option {option!r}; options are: {choices}")
-        settings[key] = _number_or_text(value)
-    return kind(**settings)
+    @abstractmethod
+    def then(self, codec: Codec | None) -> Codec:
+        """The codec that transforms rows and encodes the latents; None keeps them as they are."""
 
 
 def parse_codec(codec: str | Codec) -> Codec:
@@ -140,7 +88,20 @@ def parse_codec(codec: str | Codec) -> Codec:
         return codec
     if not isinstance(codec, str):
         raise InputError(f"a codec is a string like 'uniform:4' or a codec object, not {codec!r}")
-    return _parse_stage(codec.strip())
+    *transforms, last = parse_stages(codec)
+    found: Codec | None = None
+    if isinstance(last, Codec):
+        found = last
+    else:
+        transforms.append(last)
+    for transform in reversed(transforms):
+        if not isinstance(transform, Transform):
+            raise InputError(
+                f"codec {codec!r}: {transform} encodes rows and must come last, after transforms"
+            )
+        found = transform.then(found)
+    assert found is not None
+    return found
 
 
 def allocate(tensors: Mapping[str, RowTensor], rows: int) -> dict[str, NDArray[Any]]:

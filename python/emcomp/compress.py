@@ -75,7 +75,7 @@ def encode(
     progress: Progress,
 ) -> CompressedEmbedding:
     """Fit a codec to a source and encode all of its rows."""
-    rows = source.shape[0]
+    rows, dim = source.shape
     fitted = codec.fit(source, threads, progress)
     tensors = allocate(fitted.row_tensors, rows)
     for block in blocks(source):
@@ -85,5 +85,9 @@ def encode(
         fitted.encode(block, out, threads)
     progress("encode", rows, rows)
     return CompressedEmbedding(
-        codec, source.shape, {**tensors, **fitted.shared_tensors}, vocabulary, dict(fitted.info)
+        codec,
+        (rows, codec.table_dim(dim)),
+        {**tensors, **fitted.shared_tensors},
+        vocabulary,
+        dict(fitted.info),
     )

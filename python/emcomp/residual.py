@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import FormatError, InputError
+from emcomp.grammar import register
 from emcomp.sources import Block, Source
 from emcomp.vector_kmeans import check_count, sampled
 

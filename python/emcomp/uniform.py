@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import InputError
+from emcomp.grammar import register
 from emcomp.sources import Block, Source, blocks
 
 SMALLEST_FLOAT16 = 2.0**-14

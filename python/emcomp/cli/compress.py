@@ -81,7 +81,8 @@ def compress(
         source, words = read_input(input_path, threads=threads, **reading)
         table = emcomp.compress(source, codec, words=words, threads=threads, progress=report)
         watched = WatchedSource(source, "measure", report)
-        error = relative_squared_error(watched, table, threads=threads)
+        comparable = table.shape == source.shape
+        error = relative_squared_error(watched, table, threads=threads) if comparable else math.nan
         report("write", 0, 0)
         with writing(output):
             table.save(output)
@@ -110,6 +111,6 @@ def compress(
         ("codec", str(table.codec)),
         ("size", describe_size(table)),
         ("file", f"{output}, {format_bytes(file_bytes)}{vocabulary}"),
-        ("relative squared error", f"{error:.4g}"),
+        ("relative squared error", f"{error:.4g}" if comparable else "none, rows are shorter"),
         ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip

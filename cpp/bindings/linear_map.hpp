@@ -1,0 +1,14 @@
+// The Python object that holds a linear map.
+#pragma once
+
+#include <memory>
+
+#include "emcomp/linear_map.hpp"
+
+namespace emcomp::bindings {
+
+struct PyLinearMap {
+  std::shared_ptr<const LinearMap> map;
+};
+
+}  // namespace emcomp::bindings

@@ -1,0 +1,106 @@
+// Linear maps, and the latents that they make of rows.
+
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/linear_map.hpp"
+#include "emcomp/latents.hpp"
+
+namespace emcomp::bindings {
+
+namespace {
+
+using Floats = DenseArray<float>;
+using MaybeFloats = std::optional<Floats>;
+using MaybeHalves = std::optional<py::array>;
+
+Floats apply(const PyLinearMap& self, const Floats& rows) {
+  if (rows.ndim() != 2 || rows.shape(1) != self.map->inputs()) {
+    throw py::type_error("rows must have shape (count, inputs)");
+  }
+  Floats out({static_cast<std::int64_t>(rows.shape(0)), self.map->outputs()});
+  const float* from = rows.data();
+  float* to = out.mutable_data();
+  const py::gil_scoped_release release;
+  self.map->apply(from, rows.shape(0), to);
+  return out;
+}
+
+void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap* decoder,
+            const MaybeFloats& centre, const std::string& scaling, float gain, Floats& latents,
+            MaybeHalves& scales, int threads) {
+  const MatrixView view = matrix_view(rows);
+  LatentMap map;
+  map.encoder = encoder.map;
+  map.gain = gain;
+  if (decoder != nullptr) map.decoder = decoder->map;
+  if (centre) map.centre.assign(centre->data(), centre->data() + centre->size());
+  map.scaling = scaling == "row"      ? LatentScaling::kRow
+                : scaling == "length" ? LatentScaling::kLength
+                                      : LatentScaling::kNone;
+  if (encoder.map->inputs() != view.dim || (centre && centre->size() != view.dim) ||
+      latents.size() != view.rows * encoder.map->outputs()) {
+    throw py::type_error("encoder, centre and latents must fit the rows");
+  }
+  if (map.scaling == LatentScaling::kLength &&
+      (decoder == nullptr || map.decoder->outputs() != view.dim ||
+       map.decoder->inputs() != encoder.map->outputs())) {
+    throw py::type_error("scaling 'length' needs the decoder of the encoder's latents");
+  }
+  std::uint16_t* to_scales = nullptr;
+  if (map.scaling == LatentScaling::kRow) {
+    if (!scales || scales->size() != view.rows || dtype_of(scales->dtype()) != DType::kFloat16 ||
+        !(scales->flags() & py::array::c_style)) {
+      throw py::type_error("scaling 'row' needs dense float16 scales, one for each row");
+    }
+    to_scales = static_cast<std::uint16_t*>(scales->mutable_data());
+  }
+  float* to = latents.mutable_data();
+  const py::gil_scoped_release release;
+  encode_latents(view, map, to, to_scales, threads);
+}
+
+double reweight(const py::array& rows, const PyLinearMap* projection, const MaybeFloats& weights,
+                Floats& out, int threads) {
+  const MatrixView view = matrix_view(rows);
+  if (out.size() != view.rows * view.dim || (weights && weights->size() != view.rows) ||
+      (projection != nullptr && projection->map->inputs() != view.dim)) {
+    throw py::type_error("projection, weights and out must fit the rows");
+  }
+  const LinearMap* map = projection == nullptr ? nullptr : projection->map.get();
+  const float* from = weights ? weights->data() : nullptr;
+  float* to = out.mutable_data();
+  const py::gil_scoped_release release;
+  return reweight_rows(view, map, from, to, threads);
+}
+
+}  // namespace
+
+void bind_transforms(py::module_& module) {
+  py::class_<PyLinearMap>(module, "LinearMap", py::module_local())
+      .def_property_readonly("inputs", [](const PyLinearMap& self) { return self.map->inputs(); })
+      .def_property_readonly("outputs", [](const PyLinearMap& self) { return self.map->outputs(); })
+      .def("apply", &apply, py::arg("rows").noconvert(), "Map rows float32 (count, inputs).");
+  module.def(
+      "dense_map",
+      [](const Floats& matrix) {
+        if (matrix.ndim() != 2) throw py::type_error("a map has two dimensions");
+        return PyLinearMap{make_dense_map(matrix.data(), matrix.shape(0), matrix.shape(1))};
+      },
+      py::arg("matrix").noconvert(), "The map of rows by a matrix (inputs, outputs).");
+  module.def(
+      "rotation",
+      [](std::int64_t dim, std::uint64_t seed, bool inverse) {
+        if (dim < 1) throw py::type_error("dim must be positive");
+        return PyLinearMap{make_rotation(dim, seed, inverse)};
+      },
+      py::arg("dim"), py::arg("seed"), py::arg("inverse"), "A seeded orthogonal map.");
+  module.def("encode_latents", &encode, py::arg("rows"), py::arg("encoder"), py::arg("decoder"),
+             py::arg("centre").noconvert(), py::arg("scaling"), py::arg("gain"),
+             py::arg("latents").noconvert(), py::arg("scales").noconvert(), py::arg("threads"),
+             "Latents of rows, and the rows' scales where scaling is 'row'.");
+  module.def("reweight_rows", &reweight, py::arg("rows"), py::arg("projection"),
+             py::arg("weights").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
+             "Rows over the root of their length times that of their projection.");
+}
+
+}  // namespace emcomp::bindings

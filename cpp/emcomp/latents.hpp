@@ -1,0 +1,39 @@
+// From rows of a table to the latents that a quantizer encodes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "emcomp/linear_map.hpp"
+#include "emcomp/matrix_view.hpp"
+
+namespace emcomp {
+
+enum class LatentScaling : std::uint8_t {
+  kNone,
+  kRow,     // each row of latents over its root mean square, which is stored
+  kLength,  // each row of latents such that the decoded row is as long as the original
+};
+
+// latents = (row - centre) * encoder, then scaled.
+struct LatentMap {
+  std::shared_ptr<const LinearMap> encoder;  // dim -> latents
+  std::shared_ptr<const LinearMap> decoder;  // latents -> dim, read for kLength only
+  std::vector<float> centre;                 // [dim], or empty for zero
+  LatentScaling scaling = LatentScaling::kNone;
+  float gain = 1.0f;  // a stored scale of 1 stands for this root mean square
+};
+
+// Latents [rows, latents] of all rows; scales (float16 bits [rows]) for kRow only.
+void encode_latents(const MatrixView& rows, const LatentMap& map, float* latents,
+                    std::uint16_t* scales, int threads);
+
+// Rows over the square root of |row| |row * projection| (of |row|^2 where there is no projection),
+// times the square root of their weight: what the re-weighted Gram sum of a direction-preserving
+// projection adds up. Weights may be null. Returns the weighted sum of |row * projection| / |row|.
+double reweight_rows(const MatrixView& rows, const LinearMap* projection, const float* weights,
+                     float* out, int threads);
+
+}  // namespace emcomp

@@ -1,0 +1,27 @@
+// Reading rows whose codes stand for latents: row = scale * latents * map + offset.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "emcomp/linear_map.hpp"
+#include "emcomp/row_reader.hpp"
+
+namespace emcomp {
+
+struct Decoding {
+  std::shared_ptr<const LinearMap> map;   // latents -> rows
+  bool orthonormal = false;               // the map leaves lengths and angles as they are
+  std::vector<float> offset;              // [dim], or empty for zero
+  const std::uint16_t* scales = nullptr;  // float16 [rows], or null for 1; must outlive the reader
+  float gain = 1.0f;                      // of all scales
+};
+
+// A reader of rows over a reader of their latents. Latents are decoded a batch at a time and
+// multiplied once; a bag is summed before its one row is multiplied, and directions are compared
+// among the latents where the map is orthonormal.
+std::unique_ptr<RowReader> make_transformed_reader(std::shared_ptr<const RowReader> latents,
+                                                   Decoding decoding);
+
+}  // namespace emcomp

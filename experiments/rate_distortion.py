@@ -1,0 +1,184 @@
+"""What bits buy: plain, rotated and whitened quantization, and factorizations, on real tables.
+
+Needs ``embeddings/<name>/vectors.npy`` under the folder that EMCOMP_DATA names (default
+``../shared/data`` beside the project). Writes ``docs/rate_distortion.json``, and prints its points
+as tables; ``--plot`` draws ``docs/images/rate_distortion.svg`` from that file alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import emcomp
+from emcomp.evaluation import evaluate
+from emcomp.measures import spectrum
+from emcomp.sources import as_source, blocks
+
+ROOT = Path(__file__).resolve().parent.parent
+POINTS = ROOT / "docs" / "rate_distortion.json"
+FIGURE = ROOT / "docs" / "images" / "rate_distortion.svg"
+NAMES = ("minilm-wordpiece-384d", "wiki-imdb-sgns-300d", "wiki-imdb-glove-100d")
+MEASURES = (
+    "eos",
+    "eos_centred",
+    "frobenius_error",
+    "mean_cosine_distance",
+    "mean_cosine_distance_centred",
+)
+QUANTIZED = (
+    "",
+    "rotate+",
+    "rotate(scales=row)+",
+    "whiten+",
+    "whiten(centre=none)+",
+    "whiten(1.0)+",
+)
+BITS = (1, 2, 3, 4, 6)
+FACTORIZATIONS = ("svd", "direction")
+RATIOS = (2.5, 5, 10)
+LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
+
+
+def codecs(shape: tuple[int, int]) -> list[str]:
+    """Quantizers at all widths, then factorizations at all ratios with latents of all kinds."""
+    found = [f"{before}uniform:{bits}" for before in QUANTIZED for bits in BITS]
+    for method in FACTORIZATIONS:
+        for ratio in RATIOS:
+            for latents in LATENTS:
+                k = largest_rank(shape, method, latents, ratio)
+                if k:
+                    found.append(f"{method}:{k}{latents}")
+    return found
+
+
+def largest_rank(shape: tuple[int, int], method: str, latents: str, ratio: float) -> int:
+    """The largest k with which the whole table is at least ``ratio`` times smaller; 0 if d fits."""
+    rows, dim = shape
+    sizes = [emcomp.parse_codec(f"{method}:{k}{latents}").nbytes(shape) for k in range(1, dim + 1)]
+    k = sum(size * ratio <= 4 * rows * dim for size in sizes)
+    return k if k < dim else 0
+
+
+def bound(squares: np.ndarray[Any, np.dtype[np.float64]], bits: float) -> float:
+    """Least relative squared error of any code of Gaussian rows, by reverse water-filling.
+
+    Args:
+        squares: mean squares along the principal axes, (dim,).
+        bits: for each entry.
+    """
+    low, high = -120.0, math.log2(squares.max())
+    for _ in range(200):
+        level = (low + high) / 2
+        used = np.maximum(np.log2(np.maximum(squares, 1e-300)) - level, 0).sum() / 2
+        low, high = (level, high) if used > bits * squares.size else (low, level)
+    return float(np.minimum(squares, 2**high).sum() / squares.sum())
+
+
+def length_error(X: Any, table: emcomp.CompressedEmbedding) -> float:
+    """Mean of ``| |x̂| / |x| - 1 |`` over rows that are not zero."""
+    total, count = 0.0, 0
+    for first, rows in blocks(as_source(X)):
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        decoded = np.linalg.norm(table.decode(first, len(rows)).astype(np.float64), axis=1)
+        live = lengths > 0
+        total += float(np.abs(decoded[live] / lengths[live] - 1).sum())
+        count += int(live.sum())
+    return total / max(count, 1)
+
+
+def measure(name: str, folder: Path) -> dict[str, Any]:
+    """All points of one table, and its bound."""
+    X = np.load(folder / name / "vectors.npy")
+    squares = spectrum(X).singular_values ** 2
+    tables: dict[str, emcomp.CompressedEmbedding] = {}
+    seconds = {}
+    for codec in codecs(X.shape):
+        start = time.perf_counter()
+        tables[codec] = emcomp.compress(X, codec)
+        seconds[codec] = time.perf_counter() - start
+    report = evaluate(X, tables, MEASURES)
+    points = []
+    for codec, table in tables.items():
+        values = {key: score.value for key, score in report.scores[codec].items()}
+        point = {
+            "codec": codec,
+            "bits": table.bits_per_entry,
+            "overlap_lost": 1 - values["eos"],
+            "overlap_lost_centred": 1 - values["eos_centred"],
+            "squared_error": values["frobenius_error"] ** 2 / float(squares.sum()),
+            "cosine_distance": values["mean_cosine_distance"],
+            "cosine_distance_centred": values["mean_cosine_distance_centred"],
+            "length_error": length_error(X, table),
+            "seconds": seconds[codec],
+        }
+        points.append({k: v if isinstance(v, str) else float(f"{v:.4g}") for k, v in point.items()})
+        print(" ".join(f"{value:<12}" for value in points[-1].values()), flush=True)
+    limit = [[bits / 4, float(f"{bound(squares, bits / 4):.4g}")] for bits in range(1, 29)]
+    return {"shape": list(X.shape), "points": points, "bound": limit}
+
+
+def family(codec: str) -> str:
+    """What points of one line have in common: all but the bits, or all but the rank."""
+    if codec.startswith(FACTORIZATIONS):
+        return re.sub(":[0-9]+", "", codec, count=1)
+    return codec.rpartition(":")[0]
+
+
+def draw(results: dict[str, Any]) -> None:
+    """The figure: squared error and lost overlap against bits for each table."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        2, len(results), squeeze=False, figsize=(5 * len(results), 8), sharex=True
+    )
+    for column, (name, result) in enumerate(results.items()):
+        limits = {
+            "squared_error": result["bound"],
+            "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in result["bound"]],
+        }
+        families: dict[str, list[dict[str, Any]]] = {}
+        for point in result["points"]:
+            families.setdefault(family(point["codec"]), []).append(point)
+        for row, (key, limit) in enumerate(limits.items()):
+            axis = axes[row, column]
+            axis.plot(*zip(*limit, strict=True), color="black", linestyle=":", label="bound")
+            for name_of_family, points in families.items():
+                points = sorted(points, key=lambda point: point["bits"])
+                line = [[p["bits"] for p in points], [p[key] for p in points]]
+                style = "" if name_of_family.startswith(FACTORIZATIONS) else "-"
+                axis.plot(*line, marker=".", linestyle=style, label=name_of_family)
+            axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.1), title=name)
+            axis.set(xlabel="bits per entry", ylabel=key.replace("_", " "))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=5)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.savefig(FIGURE, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, or draw what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="name")
+    parser.add_argument("--plot", action="store_true", help="draw the points of the last run")
+    arguments = parser.parse_args()
+    results = json.loads(POINTS.read_text()) if POINTS.exists() else {}
+    if arguments.plot:
+        draw(results)
+        return
+    data = Path(os.environ.get("EMCOMP_DATA", ROOT.parent / "shared" / "data"))
+    for name in arguments.names:
+        print(name)
+        results[name] = measure(name, data / "embeddings")
+        POINTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The short strings that name codecs.
+
+A string is stages joined by ``+``, each ``name:size(option=value,...)``; options at their defaults
+are left out, and the one option that a stage is mostly about needs no name: ``uniform:4``,
+``uniform:2(granularity=row)``, ``whiten(0.5)+uniform:3``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, ClassVar, TypeVar
+
+from emcomp.errors import InputError
+
+
+class Stage:
+    """Something a stage of a string names: a frozen dataclass whose fields are its settings."""
+
+    name: ClassVar[str]
+    size_fields: ClassVar[tuple[str, ...]]
+    """Fields written after the colon, joined by ``x``; the others are options."""
+    main_option: ClassVar[str | None] = None
+    """The option that is written, before all others, without its name."""
+
+    def __str__(self) -> str:
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        size = "x".join(str(getattr(self, name)) for name in self.size_fields)
+        options = [
+            str(value) if field.name == self.main_option else f"{field.name}={value}"
+            for field in sorted(fields, key=lambda field: field.name != self.main_option)
+            if field.name not in self.size_fields
+            and (value := getattr(self, field.name)) != field.default
+        ]
+        return (
+            self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
+        )
+
+
+StageClass = TypeVar("StageClass", bound=type[Stage])
+_stages: dict[str, type[Stage]] = {}
+
+
+def register(stage: StageClass) -> StageClass:
+    """Class decorator: make a stage known by its name."""
+    _stages[stage.name] = stage
+    return stage
+
+
+def _number_or_text(text: str) -> int | float | str:
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
+
+
+_STAGE = re.compile(
+    r"(?P<name>[a-z_]+)(:(?P<size>[^()]*))?(\((?P<options>[^()]*)\))?", re.ASCII | re.DOTALL
+)
+_JOINT = re.compile(r"\+(?![^()]*\))")
+
+
+def _parse_stage(text: str) -> Stage:
+    match = _STAGE.fullmatch(text)
+    if match is None:
+        raise InputError(f"{text!r} is not a codec; write it like 'uniform:4'")
+    kind = _stages.get(match["name"])
+    if kind is None:
+        raise InputError(f"unknown codec {match['name']!r}; known: {', '.join(sorted(_stages))}")
+    settings: dict[str, Any] = {}
+    sizes = match["size"].split("x") if match["size"] else []
+    if len(sizes) != len(kind.size_fields) or not all(s.isdecimal() for s in sizes):
+        wanted = ":".join(filter(None, (kind.name, "x".join(kind.size_fields))))
+        numbers = " with whole numbers" if kind.size_fields else ""
+        raise InputError(f"codec {text!r}: expected {wanted}{numbers}")
+    settings.update(zip(kind.size_fields, map(int, sizes), strict=True))
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for position, option in enumerate(filter(None, (match["options"] or "").split(","))):
+        key, equals, value = option.partition("=")
+        if not equals and kind.main_option is not None and position == 0:
+            key, value = kind.main_option, option
+        elif not equals or key not in known or key in settings:
+            choices = ", ".join(sorted(known - set(kind.size_fields)))
+            raise InputError(f"codec {text!r}: bad option {option!r}; options are: {choices}")
+        settings[key] = _number_or_text(value)
+    return kind(**settings)
+
+
+def parse_stages(text: str) -> list[Stage]:
+    """The stages that a string names, in order.
+
+    Raises:
+        InputError: if it names none, with what was expected.
+    """
+    return [_parse_stage(stage.strip()) for stage in _JOINT.split(text.strip())]

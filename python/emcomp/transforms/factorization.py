@@ -1,0 +1,138 @@
+"""Factorizations: ``svd:k`` and ``pca:k``, exact and in one pass over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from emcomp.checks import is_whole
+from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.errors import InputError
+from emcomp.grammar import register
+from emcomp.sources import Source
+from emcomp.transforms.axes import Axes, singular_axes
+from emcomp.transforms.linear import FittedTransform, LinearTransform, map_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def check_dtype(dtype: object) -> None:
+    """Raise InputError unless a map can be stored so."""
+    if dtype not in ("float32", "float16"):
+        raise InputError(f"map_dtype must be 'float32' or 'float16', not {dtype!r}")
+
+
+@dataclass(frozen=True)
+class Projection(LinearTransform):
+    """Rows to their k coordinates along orthonormal axes."""
+
+    size_fields: ClassVar[tuple[str, ...]] = ("k",)
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.k) or self.k < 1:
+            raise InputError(f"k must be a whole number from 1, not {self.k!r}")
+
+    def latent_dim(self, dim: int) -> int:  # noqa: ARG002
+        """As many as there are axes."""
+        return self.k
+
+
+@dataclass(frozen=True)
+class InvertedProjection(Projection):
+    """A projection whose decoder is stored, so that rows come back in their own space."""
+
+    map_dtype: Literal["float32", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dtype(self.map_dtype)
+
+    @classmethod
+    def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Self:
+        """The one with float32 latents that makes a table ``ratio`` times smaller than float32.
+
+        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021).
+
+        Raises:
+            InputError: if not even one latent is left, or the ratio is not positive.
+        """
+        rows, dim = shape
+        k = int(rows * dim / (ratio * (rows + dim))) if ratio > 0 else 0
+        if k < 1:
+            raise InputError(
+                f"a table of {rows} x {dim} cannot be factorized {ratio} times smaller"
+            )
+        return cls(min(k, dim))
+
+    @property
+    def orthonormal(self) -> bool:
+        """Rounded to float16 the decoder is not quite orthonormal."""
+        return self.map_dtype == "float32"
+
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
+        """The decoder."""
+        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
+
+
+def fit_axes(source: Source, k: int, threads: int, progress: Progress) -> Axes:
+    """The k leading singular axes, saying that work has begun."""
+    progress("fit", 0, source.shape[0])
+    return singular_axes(source, k, threads)
+
+
+@register
+@dataclass(frozen=True)
+class Svd(InvertedProjection):
+    """Truncated singular value decomposition, without centring, exact.
+
+    The best approximation of rank k in squared error (Eckart and Young 1936); the baseline of
+    Bałazy et al. 2021, who used a randomized solver.
+
+    Attributes:
+        k: rank, the number of latents.
+        map_dtype: ``"float32"`` or ``"float16"``, how the decoder is stored.
+    """
+
+    name: ClassVar[str] = "svd"
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Singular vectors of the table, signs fixed."""
+        axes = fit_axes(source, self.k, threads, progress)
+        return FittedTransform(
+            map_of(axes.vectors),
+            tensors={"map": np.ascontiguousarray(axes.vectors.T, self.map_dtype)},
+            info={"rank_error": axes.error},
+        )
+
+
+@register
+@dataclass(frozen=True)
+class Pca(Projection):
+    """Dimensionality reduction: rows of k entries, with no way back to the original ones.
+
+    The rows are ``U_k S_k``, without centring (May et al. 2019, section 2). The compressed table
+    has dimension k.
+
+    Attributes:
+        k: entries of a row.
+    """
+
+    name: ClassVar[str] = "pca"
+
+    def table_dim(self, dim: int) -> int:  # noqa: ARG002
+        """As many as there are axes."""
+        return self.k
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Singular vectors of the table, signs fixed."""
+        axes = fit_axes(source, self.k, threads, progress)
+        return FittedTransform(map_of(axes.vectors), info={"rank_error": axes.error})
+
+    def decoder(self, dim: int, tensors: Tensors) -> None:
+        """None: latents are the rows."""

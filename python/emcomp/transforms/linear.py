@@ -1,0 +1,265 @@
+"""Linear transforms, and the codec that one of them and the codec of its latents make together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from emcomp import _core
+from emcomp.checks import check_tensors, refuse_nonfinite
+from emcomp.codec import (
+    Codec,
+    FittedCodec,
+    Progress,
+    RowTensor,
+    Tensors,
+    Transform,
+)
+from emcomp.errors import InputError
+from emcomp.floats import Float
+from emcomp.sources import Block, Source, block_rows
+
+PREFIX = "transform."
+"""Tensors of a transform have it before their names, and once more for each transform before."""
+NO_TENSORS: Mapping[str, RowTensor] = {}
+
+
+@dataclass(frozen=True)
+class FittedTransform:
+    """A transform that has seen its table: ``latents = (row - centre) @ encoder``, then scaled."""
+
+    encoder: _core.LinearMap
+    decoder: _core.LinearMap | None = None
+    """Needed for ``scaling="length"``."""
+    centre: NDArray[np.float32] | None = None
+    scaling: str = "none"
+    """``"row"``: latents over their root mean square, stored; ``"length"``: latents such that the
+    decoded row has the original's length."""
+    gain: float = 1.0
+    """What a row scale of 1 stands for."""
+    tensors: Tensors = field(default_factory=dict)
+    """What all rows share."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def latents(
+        self, rows: NDArray[Any], threads: int, scales: NDArray[np.float16] | None = None
+    ) -> NDArray[np.float32]:
+        """Latents (count, latents) of a block of rows, and their scales (count,) if wanted."""
+        if self.scaling == "row" and scales is None:
+            scales = np.empty(len(rows), np.float16)
+        latents = np.empty((len(rows), self.encoder.outputs), np.float32)
+        _core.encode_latents(
+            rows,
+            self.encoder,
+            self.decoder,
+            self.centre,
+            self.scaling,
+            self.gain,
+            latents,
+            scales,
+            threads,
+        )
+        return latents
+
+
+class LatentSource:
+    """The latents of a source's rows, computed as they are read."""
+
+    def __init__(self, source: Source, transform: FittedTransform, threads: int) -> None:
+        self._source = source
+        self._transform = transform
+        self._threads = threads
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and latents."""
+        return self._source.shape[0], self._transform.encoder.outputs
+
+    def read(self, first: int, count: int) -> NDArray[np.float32]:
+        """Latents of rows [first, first + count); rows are read no more than a block at a time."""
+        out = np.empty((count, self.shape[1]), np.float32)
+        step = block_rows(self._source.shape[1])
+        for begin in range(0, count, step):
+            rows = self._source.read(first + begin, min(step, count - begin))
+            out[begin : begin + step] = self._transform.latents(rows, self._threads)
+        return out
+
+
+class LinearTransform(Transform):
+    """A transform that is a linear map, an offset and a scale for each row, the latter optional."""
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise InputError if rows of a table of this shape cannot be transformed so."""
+        size = self.latent_dim(shape[1])
+        if not 1 <= size <= shape[1]:
+            raise InputError(
+                f"{self}: {size} latents of rows with {shape[1]} entries; "
+                f"it must be from 1 to {shape[1]}"
+            )
+
+    @property
+    def orthonormal(self) -> bool:
+        """Whether the decoder leaves lengths and angles as they are."""
+        return False
+
+    def latent_dim(self, dim: int) -> int:
+        """Latents of a row of ``dim`` entries."""
+        return dim
+
+    def table_dim(self, dim: int) -> int:
+        """Entries of the row that latents become again."""
+        return dim
+
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
+        """Tensors that all rows share, their types and shapes."""
+        return NO_TENSORS
+
+    def row_tensors(self) -> Mapping[str, RowTensor]:
+        """Tensors with something for each row."""
+        return NO_TENSORS
+
+    @abstractmethod
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Learn from all rows, which are finite."""
+
+    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap | None:  # noqa: ARG002
+        """The map from latents to rows; None where latents are what is read."""
+        return map_of(tensors["map"])
+
+    def then(self, codec: Codec | None) -> Codec:
+        """The codec that transforms rows and encodes the latents; None keeps them as float32."""
+        return Transformed(self, Float() if codec is None else codec)
+
+
+@dataclass(frozen=True)
+class Transformed(Codec):
+    """A transform, then a codec for the latents.
+
+    Its string joins the two with ``+``; latents are float32 where it names no codec for them.
+    """
+
+    transform: LinearTransform
+    latents: Codec
+
+    def __str__(self) -> str:
+        return str(self.transform) + ("" if self.latents == Float() else f"+{self.latents}")
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise InputError if either part refuses the table."""
+        self.transform.check(shape)
+        rows, dim = shape
+        size = self.transform.latent_dim(dim)
+        self.latents.check((rows, size))
+        if self.latents.table_dim(size) != size:
+            raise InputError(
+                f"codec {self}: {self.transform} cannot follow what {self.latents} leaves out; "
+                "put that first"
+            )
+
+    def table_dim(self, dim: int) -> int:
+        """Entries of a row of the compressed table."""
+        return self.transform.table_dim(dim)
+
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """The latents' codes, the decoder and the rows' scales."""
+        rows, dim = shape
+        shared = self.transform.shared_tensors(dim).values()
+        return (
+            self.latents.nbytes((rows, self.transform.latent_dim(dim)))
+            + sum(tensor_bytes(tensor) for tensor in shared)
+            + rows * sum(tensor_bytes(tensor) for tensor in self.transform.row_tensors().values())
+        )
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransformed:
+        """Fit the transform to the rows, then the other codec to their latents.
+
+        Raises:
+            InputError: for NaN and infinite entries.
+        """
+        refuse_nonfinite(source, threads, progress)
+        transform = self.transform.fit(source, threads, progress)
+        latents = self.latents.fit(LatentSource(source, transform, threads), threads, progress)
+        return FittedTransformed(self.transform, transform, latents)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader of rows over the reader of latents."""
+        rows, dim = shape
+        expected = {
+            name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
+            for name, tensor in self.transform.row_tensors().items()
+        }
+        own = {n.removeprefix(PREFIX): t for n, t in tensors.items() if _is_own(n)}
+        check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
+        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        decoder = self.transform.decoder(dim, own)
+        if decoder is None:
+            return latents
+        return _core.transformed_reader(
+            latents,
+            decoder,
+            self.transform.orthonormal,
+            own.get("offset"),
+            own.get("scales"),
+            float(own["gain"][0]) if "gain" in own else 1.0,
+        )
+
+
+class FittedTransformed(FittedCodec):
+    """A fitted transform and the codec fitted to its latents."""
+
+    def __init__(
+        self, stage: LinearTransform, transform: FittedTransform, latents: FittedCodec
+    ) -> None:
+        self.transform = transform
+        self.latents = latents
+        self.row_tensors: Mapping[str, RowTensor] = {
+            **{PREFIX + name: tensor for name, tensor in stage.row_tensors().items()},
+            **{_outer(name): tensor for name, tensor in latents.row_tensors.items()},
+        }
+        self.shared_tensors: Tensors = {
+            **{PREFIX + name: tensor for name, tensor in transform.tensors.items()},
+            **{_outer(name): tensor for name, tensor in latents.shared_tensors.items()},
+        }
+        self.info: Mapping[str, Any] = {**latents.info, **transform.info}
+
+    def encode(self, block: Block, out: Tensors, threads: int) -> None:
+        """Encode the latents of a block."""
+        latents = self.transform.latents(block.rows, threads, out.get(PREFIX + "scales"))
+        inner = {name: out[_outer(name)] for name in self.latents.row_tensors}
+        self.latents.encode(Block(block.first, latents), inner, threads)
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+
+
+def _outer(name: str) -> str:
+    """The name, one transform further out, of a tensor of the latents' codec."""
+    return PREFIX + name if name.startswith(PREFIX) else name
+
+
+def tensor_bytes(tensor: RowTensor) -> int:
+    """Bytes of a tensor, or of a row of it."""
+    return int(np.prod(tensor.row_shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
+
+
+def stored_map(matrix: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
+    """A map as it is stored. Raises InputError where float16 would distort it."""
+    stored = matrix.astype(dtype)
+    largest = np.abs(matrix).max(initial=0.0)
+    if stored.dtype == np.float16 and largest > 0 and not 1e-2 < largest < 6e4:
+        raise InputError(
+            f"a map with entries up to {largest:.3g} does not fit float16; use map_dtype=float32"
+        )
+    return stored
+
+
+def map_of(matrix: NDArray[Any]) -> _core.LinearMap:
+    """The native map of rows by a matrix (inputs, outputs)."""
+    return _core.dense_map(np.ascontiguousarray(matrix, np.float32))

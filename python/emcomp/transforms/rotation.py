@@ -1,0 +1,91 @@
+"""A random rotation before quantization: the data-free way to make all columns alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from emcomp import _core
+from emcomp.checks import is_whole
+from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.errors import InputError
+from emcomp.grammar import register
+from emcomp.sources import Source, blocks
+from emcomp.transforms.linear import NO_TENSORS, FittedTransform, LinearTransform
+
+ROW_SCALES: Mapping[str, RowTensor] = {"scales": RowTensor(np.float16, ())}
+
+
+def check_scales(scales: object) -> None:
+    """Raise InputError unless rows can be scaled so."""
+    if scales not in ("none", "row"):
+        raise InputError(f"scales must be 'none' or 'row', not {scales!r}")
+
+
+def check_seed(seed: object) -> None:
+    """Raise InputError unless seed can be one."""
+    if not (isinstance(seed, int) and is_whole(seed) and 0 <= seed < 2**64):
+        raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
+
+
+def root_mean_square(source: Source, threads: int) -> float:
+    """Of all entries of a source."""
+    sums = _core.SquaredError()
+    for block in blocks(source):
+        sums.update(block.rows, block.rows, threads)
+    return math.sqrt(sums.total / math.prod(source.shape))
+
+
+@register
+@dataclass(frozen=True)
+class Rotate(LinearTransform):
+    """Rows times an orthogonal matrix drawn by a seed; nothing of it is stored.
+
+    The matrix is a product of random signs and Walsh-Hadamard transforms (Ailon and Chazelle 2009).
+    Rotated entries are nearly Gaussian and alike in all columns, which is what a scalar quantizer
+    wants. Lengths, angles and the eigenspace overlap stay as they are.
+
+    Attributes:
+        scales: ``"row"`` to divide rows by their root mean square, kept as float16.
+        seed: of the signs.
+    """
+
+    name: ClassVar[str] = "rotate"
+    size_fields: ClassVar[tuple[str, ...]] = ()
+
+    scales: Literal["none", "row"] = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_scales(self.scales)
+        check_seed(self.seed)
+
+    def row_tensors(self) -> Mapping[str, RowTensor]:
+        """The scales, if wanted."""
+        return ROW_SCALES if self.scales == "row" else NO_TENSORS
+
+    @property
+    def orthonormal(self) -> bool:
+        """Always."""
+        return True
+
+    def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
+        """What a row scale of 1 stands for."""
+        return {"gain": RowTensor(np.float32, (1,))} if self.scales == "row" else NO_TENSORS
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+        """Nothing is learned but the size of the entries, for the row scales."""
+        rotation = _core.rotation(source.shape[1], self.seed, inverse=False)
+        if self.scales == "none":
+            return FittedTransform(rotation)
+        progress("fit", 0, source.shape[0])
+        gain = np.array([root_mean_square(source, threads) or 1.0], np.float32)
+        return FittedTransform(rotation, scaling="row", gain=float(gain[0]), tensors={"gain": gain})
+
+    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:  # noqa: ARG002
+        """The rotation back."""
+        return _core.rotation(dim, self.seed, inverse=True)
