@@ -1,0 +1,204 @@
+#include "emcomp/nearest.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace emcomp {
+
+namespace {
+
+// A tile of kTileRows rows by kPanelVectors vectors of codewords fills the register file.
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kPanelVectors = 4;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+constexpr int kPanelVectors = 2;
+#else
+constexpr int kLanes = 4;
+constexpr int kPanelVectors = 2;
+#endif
+constexpr int kTileRows = 6;
+constexpr std::int64_t kPanelWidth = kLanes * kPanelVectors;
+constexpr std::int64_t kSearchRows = 192;  // rows and a panel stay in the second-level cache
+
+using Floats [[gnu::vector_size(kLanes * sizeof(float))]] = float;
+using Ints [[gnu::vector_size(kLanes * sizeof(float))]] = std::int32_t;
+
+Floats load(const float* from) {
+  Floats out;
+  std::memcpy(&out, from, sizeof out);
+  return out;
+}
+
+struct Best {
+  Floats score;
+  Floats second;
+  Ints base;  // codeword = base + lane
+};
+
+Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+Floats larger(Floats a, Floats b) { return a < b ? b : a; }
+
+template <int kVectors, bool kSecond>
+void search_panel(const float* const (&rows)[kTileRows], const float* panel,
+                  const float* half_norms, std::int64_t dim, std::int32_t base, Best* best) {
+  Floats sums[kTileRows][kVectors];
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(half_norms + v * kLanes);
+  }
+  for (std::int64_t j = 0; j < dim; ++j, panel += kVectors * kLanes) {
+    Floats codewords[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) codewords[v] = load(panel + v * kLanes);
+#pragma GCC unroll 6
+    for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = sums[r][v] - rows[r][j] * codewords[v];
+      }
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) {
+    Best found = best[r];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      if constexpr (kSecond) {
+        found.second = smaller(found.second, larger(found.score, sums[r][v]));
+      }
+      const Ints nearer = sums[r][v] < found.score;
+      found.score = nearer ? sums[r][v] : found.score;
+      found.base = nearer ? (base + v * kLanes) + Ints{} : found.base;
+    }
+    best[r] = found;
+  }
+}
+
+// The better of each lane and the lane kStep further on, in a cycle.
+template <int kStep, int... kLane>
+Best merge_lanes(const Best& best, std::integer_sequence<int, kLane...>) {
+  const auto turn = [](auto lanes) {
+    return __builtin_shufflevector(lanes, lanes, (kLane + kStep) % kLanes...);
+  };
+  const Best other = {turn(best.score), turn(best.second), turn(best.base)};
+  const Ints take =
+      (other.score < best.score) | ((other.score == best.score) & (other.base < best.base));
+  return {take ? other.score : best.score,
+          smaller(smaller(best.second, other.second), larger(best.score, other.score)),
+          take ? other.base : best.base};
+}
+
+// The best of the lanes; the smallest index where several are equal.
+Nearest reduce(Best best) {
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
+  for (int lane = 0; lane < kLanes; ++lane) best.base[lane] += lane;
+  if constexpr (kLanes >= 16) best = merge_lanes<8>(best, kAll);
+  if constexpr (kLanes >= 8) best = merge_lanes<4>(best, kAll);
+  best = merge_lanes<2>(best, kAll);
+  best = merge_lanes<1>(best, kAll);
+  return {best.base[0], best.score[0], best.second[0]};
+}
+
+// The rows to search: those listed, or all in turn where no list is given.
+struct Rows {
+  const float* first;
+  std::int64_t stride;
+  const std::int32_t* list;
+  std::int64_t count;
+
+  const float* operator[](std::int64_t i) const { return first + (list ? list[i] : i) * stride; }
+};
+
+template <int kVectors, bool kSecond>
+void search_tiles(const Rows& rows, const float* panel, const float* half_norms, std::int64_t dim,
+                  std::int32_t base, Best* best) {
+  for (std::int64_t tile = 0; tile < rows.count; tile += kTileRows) {
+    const float* pointers[kTileRows];  // a short tile repeats its last row
+    for (int r = 0; r < kTileRows; ++r) pointers[r] = rows[std::min(tile + r, rows.count - 1)];
+    search_panel<kVectors, kSecond>(pointers, panel, half_norms, dim, base, best + tile);
+  }
+}
+
+}  // namespace
+
+NearestCodeword::NearestCodeword(const float* codewords, std::int64_t count, std::int64_t dim)
+    : count_(count), dim_(dim) {
+  const std::int64_t padded = (count + kLanes - 1) / kLanes * kLanes;
+  panels_.assign(static_cast<std::size_t>(padded * dim), 0.0f);
+  half_norms_.assign(static_cast<std::size_t>(padded), std::numeric_limits<float>::infinity());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t panel = i / kPanelWidth * kPanelWidth;
+    const std::int64_t width = std::min(kPanelWidth, padded - panel);
+    double norm = 0.0;
+    for (std::int64_t j = 0; j < dim; ++j) {
+      const float value = codewords[i * dim + j];
+      norm += static_cast<double>(value) * value;
+      panels_[static_cast<std::size_t>(panel * dim + j * width + i - panel)] = value;
+    }
+    half_norms_[static_cast<std::size_t>(i)] = static_cast<float>(0.5 * norm);
+  }
+}
+
+template <bool kSecond, class Write>
+void NearestCodeword::search_all(const float* rows, std::int64_t row_stride,
+                                 const std::int32_t* list, std::int64_t count,
+                                 const Write& write) const {
+  const auto padded = static_cast<std::int64_t>(half_norms_.size());
+  const Floats infinite = Floats{} + std::numeric_limits<float>::infinity();
+  Best best[kSearchRows];
+  for (std::int64_t begin = 0; begin < count; begin += kSearchRows) {
+    const Rows here = {list ? rows : rows + begin * row_stride, row_stride,
+                       list ? list + begin : nullptr, std::min(kSearchRows, count - begin)};
+    std::fill_n(best, (here.count + kTileRows - 1) / kTileRows * kTileRows,
+                Best{infinite, infinite, Ints{}});
+    for (std::int64_t panel = 0; panel < padded; panel += kPanelWidth) {
+      const auto vectors = static_cast<int>(std::min(kPanelWidth, padded - panel) / kLanes);
+      const auto search = vectors == 1   ? search_tiles<1, kSecond>
+                          : vectors == 2 ? search_tiles<2, kSecond>
+                          : vectors == 3 ? search_tiles<3, kSecond>
+                                         : search_tiles<kPanelVectors, kSecond>;
+      search(here, panels_.data() + panel * dim_, half_norms_.data() + panel, dim_,
+             static_cast<std::int32_t>(panel), best);
+    }
+    for (std::int64_t r = 0; r < here.count; ++r) write(begin + r, reduce(best[r]));
+  }
+}
+
+void NearestCodeword::search(const float* rows, std::int64_t row_stride, std::int64_t count,
+                             std::int32_t* indices) const {
+  search_all<false>(rows, row_stride, nullptr, count,
+                    [&](std::int64_t i, const Nearest& nearest) { indices[i] = nearest.index; });
+}
+
+void NearestCodeword::search_two(const float* rows, std::int64_t row_stride,
+                                 std::span<const std::int32_t> list, Nearest* out) const {
+  search_all<true>(rows, row_stride, list.data(), static_cast<std::int64_t>(list.size()),
+                   [&](std::int64_t i, const Nearest& nearest) { out[i] = nearest; });
+}
+
+float squared_distance(const float* a, const float* b, std::int64_t dim) {
+  constexpr int kParts = 16;
+  float parts[kParts] = {};
+  std::int64_t j = 0;
+  for (; j + kParts <= dim; j += kParts) {
+    for (int p = 0; p < kParts; ++p) {
+      const float difference = a[j + p] - b[j + p];
+      parts[p] += difference * difference;
+    }
+  }
+  for (int p = 0; j < dim; ++j, ++p) {
+    const float difference = a[j] - b[j];
+    parts[p] += difference * difference;
+  }
+  for (int half = kParts / 2; half > 0; half /= 2) {
+    for (int p = 0; p < half; ++p) parts[p] += parts[p + half];
+  }
+  return parts[0];
+}
+
+}  // namespace emcomp
