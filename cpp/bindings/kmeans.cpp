@@ -1,6 +1,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/errors.hpp"
+#include "emcomp/kmeans_fit.hpp"
 #include "emcomp/kmeans_seeding.hpp"
 #include "emcomp/vector_kmeans.hpp"
 
@@ -18,21 +19,22 @@ py::array_t<T> as_array(const std::vector<T>& values) {
   return as_array(values, {static_cast<py::ssize_t>(values.size())});
 }
 
-py::array_t<std::int64_t> sample(std::int64_t rows, std::int64_t count, std::uint64_t seed) {
+py::array_t<std::int64_t> checked_sample(std::int64_t rows, std::int64_t count,
+                                         std::uint64_t seed) {
   if (count < 1 || count > rows) throw InputError("count must be between 1 and rows");
   return as_array(sample_rows(rows, count, seed));
 }
 
-py::array_t<float> seed_from(const py::array& rows, std::int64_t count, int candidates,
-                             std::uint64_t seed, int threads) {
-  const MatrixView view = matrix_view(rows);
-  if (count < 1 || candidates < 1 || view.rows < 1) {
-    throw InputError("rows, count and candidates must be positive");
+py::array_t<float> start_from(const py::array& sample, std::int64_t count, std::uint64_t seed,
+                              int threads) {
+  const MatrixView view = matrix_view(sample);
+  if (count < 1 || count > view.rows || view.dim < 1) {
+    throw InputError("count must be between 1 and the rows of the sample");
   }
   std::vector<float> centroids;
   {
     const py::gil_scoped_release release;
-    centroids = seed_centroids(view, count, candidates, seed, threads);
+    centroids = start_centroids(view, count, seed, threads);
   }
   return as_array(centroids, {count, view.dim});
 }
@@ -66,9 +68,9 @@ void replace(Lloyd& lloyd, std::int64_t cluster, const DenseArray<double>& row) 
 }  // namespace
 
 void bind_kmeans(py::module_& module) {
-  module.def("sample_rows", &sample, py::arg("rows"), py::arg("count"), py::arg("seed"));
-  module.def("seed_centroids", &seed_from, py::arg("rows"), py::arg("count"), py::arg("candidates"),
-             py::arg("seed"), py::arg("threads"));
+  module.def("sample_rows", &checked_sample, py::arg("rows"), py::arg("count"), py::arg("seed"));
+  module.def("start_centroids", &start_from, py::arg("sample"), py::arg("count"), py::arg("seed"),
+             py::arg("threads"));
   py::class_<Lloyd>(module, "Lloyd", py::module_local())
       .def(py::init(&make_lloyd), py::arg("centroids"), py::arg("rows"), py::arg("use_bounds"))
       .def("assign", &assign, py::arg("block"), py::arg("first"), py::arg("threads"))

@@ -69,59 +69,43 @@ std::vector<std::int64_t> sample_rows(std::int64_t rows, std::int64_t count, std
   return sample;
 }
 
-std::vector<float> seed_centroids(const MatrixView& rows, std::int64_t count, int candidates,
-                                  std::uint64_t seed, int threads) {
+std::vector<float> gather_rows(const MatrixView& rows, std::span<const std::int64_t> indices) {
+  std::vector<float> gathered(indices.size() * static_cast<std::size_t>(rows.dim));
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    load_rows(rows, indices[i], 1, gathered.data() + i * static_cast<std::size_t>(rows.dim));
+  }
+  return gathered;
+}
+
+std::vector<float> spread_centroids(const MatrixView& rows, std::int64_t count, std::uint64_t seed,
+                                    int threads) {
   const PhiloxKey key = philox_key(seed);
   const std::int64_t dim = rows.dim;
   std::vector<float> dense(static_cast<std::size_t>(rows.rows * dim));
   load_rows(rows, 0, rows.rows, dense.data());
 
-  const auto row_count = static_cast<std::size_t>(rows.rows);
-  const std::size_t blocks = (row_count + kBlockRows - 1) / kBlockRows;
-  const auto restart = [&](Potential& potential) {
-    potential.distances.assign(row_count, std::numeric_limits<float>::infinity());
-    potential.block_sums.assign(blocks, std::numeric_limits<double>::infinity());
-  };
-  Potential current;
-  restart(current);
-  std::vector<Potential> trials(static_cast<std::size_t>(candidates));
-  for (Potential& trial : trials) restart(trial);
-
-  threads = threads_for(rows.rows * dim * candidates, threads);
+  const auto blocks = static_cast<std::size_t>((rows.rows + kBlockRows - 1) / kBlockRows);
+  Potential potential = {std::vector<float>(static_cast<std::size_t>(rows.rows),
+                                            std::numeric_limits<float>::infinity()),
+                         std::vector<double>(blocks)};
+  threads = threads_for(rows.rows * dim, threads);
   std::vector<float> centroids;
-  centroids.reserve(static_cast<std::size_t>(count * dim));
-  std::vector<std::int64_t> drawn(trials.size());
   for (std::int64_t chosen = 0; chosen < count; ++chosen) {
-    // Before the first centroid all rows are alike, and one draw is as good as several.
-    const std::size_t draws = chosen == 0 ? 1 : trials.size();
-    const double total = current.total();
-    for (std::size_t i = 0; i < draws; ++i) {
-      const double u = uniform(static_cast<std::uint64_t>(chosen), static_cast<std::uint32_t>(i),
-                               kSeedStream, key);
-      drawn[i] = chosen == 0 ? static_cast<std::int64_t>(u * static_cast<double>(rows.rows))
-                             : current.row_at(u * total);
-    }
+    const double u = uniform(static_cast<std::uint64_t>(chosen), 0, kSeedStream, key);
+    const std::int64_t row = chosen == 0
+                                 ? static_cast<std::int64_t>(u * static_cast<double>(rows.rows))
+                                 : potential.row_at(u * potential.total());
+    const float* centroid = dense.data() + row * dim;
+    centroids.insert(centroids.end(), centroid, centroid + dim);
     parallel_blocks(rows.rows, kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
-      for (std::size_t i = 0; i < draws; ++i) {
-        const float* candidate = dense.data() + drawn[i] * dim;
-        double sum = 0.0;
-        for (std::int64_t row = begin; row < end; ++row) {
-          const float distance =
-              std::min(squared_distance(dense.data() + row * dim, candidate, dim),
-                       current.distances[static_cast<std::size_t>(row)]);
-          trials[i].distances[static_cast<std::size_t>(row)] = distance;
-          sum += distance;
-        }
-        trials[i].block_sums[static_cast<std::size_t>(begin / kBlockRows)] = sum;
+      double sum = 0.0;
+      for (std::int64_t i = begin; i < end; ++i) {
+        float& distance = potential.distances[static_cast<std::size_t>(i)];
+        distance = std::min(distance, squared_distance(dense.data() + i * dim, centroid, dim));
+        sum += distance;
       }
+      potential.block_sums[static_cast<std::size_t>(begin / kBlockRows)] = sum;
     });
-    std::size_t best = 0;
-    for (std::size_t i = 1; i < draws; ++i) {
-      if (trials[i].total() < trials[best].total()) best = i;
-    }
-    std::swap(current, trials[best]);
-    const auto from = dense.begin() + drawn[best] * dim;
-    centroids.insert(centroids.end(), from, from + dim);
   }
   return centroids;
 }

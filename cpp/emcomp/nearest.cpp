@@ -1,9 +1,13 @@
 #include "emcomp/nearest.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
+
+#include "emcomp/errors.hpp"
 
 namespace emcomp {
 
@@ -181,24 +185,45 @@ void NearestCodeword::search_two(const float* rows, std::int64_t row_stride,
                    [&](std::int64_t i, const Nearest& nearest) { out[i] = nearest; });
 }
 
-float squared_distance(const float* a, const float* b, std::int64_t dim) {
+namespace {
+
+// Adds up term(0) .. term(dim - 1) in an order that suits vectors and depends on dim alone.
+template <class Term>
+float sum_in_parts(std::int64_t dim, const Term& term) {
   constexpr int kParts = 16;
   float parts[kParts] = {};
   std::int64_t j = 0;
   for (; j + kParts <= dim; j += kParts) {
-    for (int p = 0; p < kParts; ++p) {
-      const float difference = a[j + p] - b[j + p];
-      parts[p] += difference * difference;
-    }
+    for (int p = 0; p < kParts; ++p) parts[p] += term(j + p);
   }
-  for (int p = 0; j < dim; ++j, ++p) {
-    const float difference = a[j] - b[j];
-    parts[p] += difference * difference;
-  }
+  for (int p = 0; j < dim; ++j, ++p) parts[p] += term(j);
   for (int half = kParts / 2; half > 0; half /= 2) {
     for (int p = 0; p < half; ++p) parts[p] += parts[p + half];
   }
   return parts[0];
+}
+
+[[noreturn]] void reject_row(const float* row, std::int64_t dim, std::int64_t index) {
+  for (std::int64_t j = 0; j < dim; ++j) {
+    if (!std::isfinite(row[j])) {
+      throw InputError("row " + std::to_string(index) + ", column " + std::to_string(j) +
+                       " is not finite");
+    }
+  }
+  throw InputError("row " + std::to_string(index) +
+                   " is so long that its squared norm overflows float32: scale the rows down");
+}
+
+}  // namespace
+
+float squared_distance(const float* a, const float* b, std::int64_t dim) {
+  return sum_in_parts(dim, [&](std::int64_t j) { return (a[j] - b[j]) * (a[j] - b[j]); });
+}
+
+float checked_squared_norm(const float* row, std::int64_t dim, std::int64_t index) {
+  const float norm = sum_in_parts(dim, [&](std::int64_t j) { return row[j] * row[j]; });
+  if (!(norm < std::numeric_limits<float>::max() / 16)) reject_row(row, dim, index);
+  return norm;
 }
 
 }  // namespace emcomp

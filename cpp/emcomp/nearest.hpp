@@ -50,4 +50,8 @@ class NearestCodeword {
 // |a - b|^2, summed in the same order on every instruction set.
 float squared_distance(const float* a, const float* b, std::int64_t dim);
 
+// |row|^2. Throws InputError, naming the row by its index, where that is not finite or so large
+// that distances would overflow.
+float checked_squared_norm(const float* row, std::int64_t dim, std::int64_t index);
+
 }  // namespace emcomp

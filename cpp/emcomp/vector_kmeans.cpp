@@ -5,9 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <string>
 
-#include "emcomp/errors.hpp"
 #include "emcomp/parallel.hpp"
 
 namespace emcomp {
@@ -55,22 +53,10 @@ void split(std::span<std::int32_t> members, const std::vector<float>& centroids,
   split(members.subspan(at(half)), centroids, dim, groups);
 }
 
-[[noreturn]] void reject_row(const float* row, std::int64_t dim, std::int64_t index) {
-  for (std::int64_t j = 0; j < dim; ++j) {
-    if (!std::isfinite(row[j])) {
-      throw InputError("row " + std::to_string(index) + ", column " + std::to_string(j) +
-                       " is not finite: k-means needs numbers everywhere");
-    }
-  }
-  throw InputError("row " + std::to_string(index) +
-                   " is so long that its squared norm overflows float32: scale the rows down");
-}
-
 }  // namespace
 
 struct Lloyd::Scratch {
   std::vector<float> rows;
-  std::vector<float> zeros;
   std::vector<std::vector<std::int32_t>> lists;  // rows to search, by group
   std::vector<Nearest> nearest;
   std::vector<std::int32_t> labels;
@@ -80,7 +66,6 @@ struct Lloyd::Scratch {
 
   Scratch(std::int64_t dim, std::size_t group_count)
       : rows(at(kBlockRows * dim)),
-        zeros(at(dim)),
         lists(group_count),
         nearest(kBlockRows),
         labels(kBlockRows),
@@ -130,7 +115,6 @@ void Lloyd::form_groups() {
 void Lloyd::prepare_search() {
   std::vector<float> codewords;
   longest_centroid_ = 0.0f;
-  const std::vector<float> zeros(at(dim_));
   for (Group& group : groups_) {
     codewords.clear();
     group.drift = 0.0f;
@@ -139,7 +123,7 @@ void Lloyd::prepare_search() {
       codewords.insert(codewords.end(), centroid, centroid + dim_);
       group.drift = std::max(group.drift, drifts_[at(member)]);
       longest_centroid_ =
-          std::max(longest_centroid_, std::sqrt(squared_distance(&*centroid, zeros.data(), dim_)));
+          std::max(longest_centroid_, std::sqrt(checked_squared_norm(&*centroid, dim_, member)));
     }
     group.nearest =
         NearestCodeword(codewords.data(), static_cast<std::int64_t>(group.members.size()), dim_);
@@ -193,11 +177,7 @@ void Lloyd::assign_block(const MatrixView& block, std::int64_t begin, std::int64
     const std::int32_t label = labels_[at(row)];
     const auto listed = static_cast<std::int32_t>(r);
     if (label < 0) {
-      const float norm = squared_distance(rows + r * dim_, scratch.zeros.data(), dim_);
-      if (!(norm < std::numeric_limits<float>::max() / 16)) {
-        reject_row(rows + r * dim_, dim_, row);
-      }
-      norms_[at(row)] = std::sqrt(norm);
+      norms_[at(row)] = std::sqrt(checked_squared_norm(rows + r * dim_, dim_, row));
     }
     if (label < 0 || !use_bounds_) {
       for (auto& list : scratch.lists) list.push_back(listed);
@@ -339,6 +319,7 @@ std::vector<std::int64_t> Lloyd::empty_clusters() const {
 }
 
 std::vector<std::int64_t> Lloyd::farthest_rows(std::int64_t wanted) const {
+  if (wanted == 0) return {};
   std::vector<std::int64_t> order(labels_.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {

@@ -1,0 +1,67 @@
+#include "emcomp/kmeans_fit.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "emcomp/kmeans_seeding.hpp"
+#include "emcomp/vector_kmeans.hpp"
+
+namespace emcomp {
+
+namespace {
+
+MatrixView view_of(const std::vector<float>& dense, std::int64_t dim) {
+  return {.data = reinterpret_cast<const std::byte*>(dense.data()),
+          .rows = static_cast<std::int64_t>(dense.size()) / dim,
+          .dim = dim,
+          .row_stride = dim * 4,
+          .column_stride = 4};
+}
+
+struct Fit {
+  std::vector<float> centroids;
+  double inertia;
+};
+
+Fit run_rounds(const MatrixView& rows, std::vector<float> start, int iterations, int threads) {
+  Lloyd lloyd(start, rows.dim, rows.rows, rows.dim >= kBoundsMinDim);
+  Fit best = {std::move(start), std::numeric_limits<double>::infinity()};
+  std::vector<double> row(static_cast<std::size_t>(rows.dim));
+  for (int round = 0;; ++round) {
+    lloyd.assign(rows, 0, threads);
+    const double inertia = lloyd.inertia();
+    const double before = best.inertia;
+    if (inertia < before) best = {lloyd.centroids(), inertia};
+    const auto empty = lloyd.empty_clusters();
+    const auto farthest = lloyd.farthest_rows(static_cast<std::int64_t>(empty.size()));
+    const bool settled = farthest.empty() && !(before - inertia > kKMeansTolerance * inertia);
+    if (round == iterations || settled) return best;
+    lloyd.update();
+    for (std::size_t i = 0; i < farthest.size(); ++i) {
+      load_rows(rows, farthest[i], 1, row.data());
+      lloyd.replace(empty[i], row);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<float> start_centroids(const MatrixView& sample, std::int64_t count, std::uint64_t seed,
+                                   int threads) {
+  constexpr int kTrialRounds = 5;
+  std::vector<float> even = gather_rows(sample, sample_rows(sample.rows, count, seed));
+  std::vector<float> spread = spread_centroids(sample, count, seed, threads);
+  const double even_inertia = run_rounds(sample, even, kTrialRounds, threads).inertia;
+  const double spread_inertia = run_rounds(sample, spread, kTrialRounds, threads).inertia;
+  return even_inertia <= spread_inertia ? even : spread;
+}
+
+std::vector<float> fit_centroids(const MatrixView& rows, std::int64_t count, int iterations,
+                                 std::uint64_t seed, int threads) {
+  const std::int64_t sample_count = std::min(rows.rows, count * kStartRowsPerCentroid);
+  const std::vector<float> sample = gather_rows(rows, sample_rows(rows.rows, sample_count, seed));
+  std::vector<float> start = start_centroids(view_of(sample, rows.dim), count, seed, threads);
+  return run_rounds(rows, std::move(start), iterations, threads).centroids;
+}
+
+}  // namespace emcomp
