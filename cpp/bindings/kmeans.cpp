@@ -58,11 +58,14 @@ void assign(Lloyd& lloyd, const py::array& block, std::int64_t first, int thread
   lloyd.assign(view, first, threads);
 }
 
-void replace(Lloyd& lloyd, std::int64_t cluster, const DenseArray<double>& row) {
-  if (cluster < 0 || cluster >= lloyd.count() || row.size() != lloyd.dim()) {
-    throw InputError("no such cluster, or a row of another dimension");
+void replace(Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
+  const MatrixView view = matrix_view(row);
+  if (cluster < 0 || cluster >= lloyd.count() || view.rows != 1 || view.dim != lloyd.dim()) {
+    throw InputError("no such cluster, or not one row of the dimension given before");
   }
-  lloyd.replace(cluster, {row.data(), static_cast<std::size_t>(row.size())});
+  std::vector<double> values(static_cast<std::size_t>(view.dim));
+  load_rows(view, 0, 1, values.data());
+  lloyd.replace(cluster, values);
 }
 
 }  // namespace

@@ -10,14 +10,6 @@ namespace emcomp {
 
 namespace {
 
-MatrixView view_of(const std::vector<float>& dense, std::int64_t dim) {
-  return {.data = reinterpret_cast<const std::byte*>(dense.data()),
-          .rows = static_cast<std::int64_t>(dense.size()) / dim,
-          .dim = dim,
-          .row_stride = dim * 4,
-          .column_stride = 4};
-}
-
 struct Fit {
   std::vector<float> centroids;
   double inertia;
@@ -49,7 +41,7 @@ Fit run_rounds(const MatrixView& rows, std::vector<float> start, int iterations,
 std::vector<float> start_centroids(const MatrixView& sample, std::int64_t count, std::uint64_t seed,
                                    int threads) {
   constexpr int kTrialRounds = 5;
-  std::vector<float> even = gather_rows(sample, sample_rows(sample.rows, count, seed));
+  std::vector<float> even = copy_rows(sample, sample_rows(sample.rows, count, seed));
   std::vector<float> spread = spread_centroids(sample, count, seed, threads);
   const double even_inertia = run_rounds(sample, even, kTrialRounds, threads).inertia;
   const double spread_inertia = run_rounds(sample, spread, kTrialRounds, threads).inertia;
@@ -59,8 +51,8 @@ std::vector<float> start_centroids(const MatrixView& sample, std::int64_t count,
 std::vector<float> fit_centroids(const MatrixView& rows, std::int64_t count, int iterations,
                                  std::uint64_t seed, int threads) {
   const std::int64_t sample_count = std::min(rows.rows, count * kStartRowsPerCentroid);
-  const std::vector<float> sample = gather_rows(rows, sample_rows(rows.rows, sample_count, seed));
-  std::vector<float> start = start_centroids(view_of(sample, rows.dim), count, seed, threads);
+  const std::vector<float> sample = copy_rows(rows, sample_rows(rows.rows, sample_count, seed));
+  std::vector<float> start = start_centroids(dense_view(sample, rows.dim), count, seed, threads);
   return run_rounds(rows, std::move(start), iterations, threads).centroids;
 }
 

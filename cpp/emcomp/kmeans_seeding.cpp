@@ -69,7 +69,7 @@ std::vector<std::int64_t> sample_rows(std::int64_t rows, std::int64_t count, std
   return sample;
 }
 
-std::vector<float> gather_rows(const MatrixView& rows, std::span<const std::int64_t> indices) {
+std::vector<float> copy_rows(const MatrixView& rows, std::span<const std::int64_t> indices) {
   std::vector<float> gathered(indices.size() * static_cast<std::size_t>(rows.dim));
   for (std::size_t i = 0; i < indices.size(); ++i) {
     load_rows(rows, indices[i], 1, gathered.data() + i * static_cast<std::size_t>(rows.dim));

@@ -13,7 +13,7 @@ namespace emcomp {
 std::vector<std::int64_t> sample_rows(std::int64_t rows, std::int64_t count, std::uint64_t seed);
 
 // The listed rows as dense float32, [indices.size(), rows.dim].
-std::vector<float> gather_rows(const MatrixView& rows, std::span<const std::int64_t> indices);
+std::vector<float> copy_rows(const MatrixView& rows, std::span<const std::int64_t> indices);
 
 // k-means++ (Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding"): each
 // centroid is a row drawn with probability proportional to the squared distance from the centroids

@@ -18,6 +18,15 @@ inline MatrixView columns_of(const MatrixView& matrix, std::int64_t first, std::
   return columns;
 }
 
+// A matrix [values.size() / dim, dim] of floats in memory.
+inline MatrixView dense_view(std::span<const float> values, std::int64_t dim) {
+  return {.data = reinterpret_cast<const std::byte*>(values.data()),
+          .rows = static_cast<std::int64_t>(values.size()) / dim,
+          .dim = dim,
+          .row_stride = dim * 4,
+          .column_stride = 4};
+}
+
 // The state of k-means between rounds. A round is assign() for every block of rows, then update().
 //
 // Distances that cannot change an assignment are skipped (Ding et al. 2015, "Yinyang k-means",

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError
-from emcomp.sources import Source, as_source, block_rows, blocks
+from emcomp.sources import ArraySource, Source, as_source, block_rows, blocks
 from emcomp.threads import resolve_threads
+from emcomp.uniform import refuse_nonfinite
 
 _TOLERANCE = 1e-5  # a round that lowers the inertia by less than this part of it is the last
 _BOUNDS_MIN_DIM = 32  # below, keeping bounds costs more than the distances that they save
@@ -80,21 +81,18 @@ def kmeans(
     """
     source = as_source(X)
     threads = resolve_threads(threads)
-    _check_count("iterations", iterations, 1)
-    _check_count("k", k, 1)
-    _check_count("seed", seed, 0)
-    if seed >= 1 << 64:
-        raise InputError(f"seed must be below 2**64, not {seed}")
+    check_count("k", k, 1, None)
+    check_count("seed", seed, 0, 2**64 - 1)
+    check_count("iterations", iterations, 1, None)
     if sample is not None:
-        _check_count("sample", sample, 1)
-        if sample < source.shape[0]:
-            source = as_source(_gather(source, _core.sample_rows(source.shape[0], sample, seed)))
+        check_count("sample", sample, 1, None)
+        source = ArraySource(sampled(source, sample, seed))
     rows, dim = source.shape
     if k > rows:
         raise InputError(f"{k} centroids need at least as many rows, and there are {rows}")
+    refuse_nonfinite(source, threads, lambda *_: None)
 
-    start_rows = _gather(source, _core.sample_rows(rows, min(rows, k * _START_ROWS), seed))
-    start = _core.start_centroids(start_rows, k, seed, threads)
+    start = _core.start_centroids(sampled(source, k * _START_ROWS, seed), k, seed, threads)
     lloyd = _core.Lloyd(start, rows, use_bounds=dim >= _BOUNDS_MIN_DIM)
     previous = np.inf
     done = 0
@@ -125,21 +123,28 @@ def _fill_empty(lloyd: _core.Lloyd, empty: list[int], source: Source, k: int) ->
             f"{k} centroids need at least as many different rows, and there are about {different}"
         )
     for cluster, row in zip(empty, farthest, strict=False):
-        lloyd.replace(cluster, _gather(source, np.array([row])).astype(np.float64)[0])
+        lloyd.replace(cluster, source.read(row, 1))
 
 
-def _gather(source: Source, indices: NDArray[np.int64]) -> NDArray[Any]:
-    """Rows of a source at ascending indices."""
+def sampled(source: Source, count: int, seed: int) -> NDArray[Any]:
+    """Rows of a source: ``count`` of them, drawn evenly by ``seed``, or all where it has no more."""
+    rows = source.shape[0]
+    if count >= rows:
+        return source.read(0, rows)
+    indices = _core.sample_rows(rows, count, seed)
     step = block_rows(source.shape[1])
     parts = []
-    for first in range(0, source.shape[0], step):
+    for first in range(0, rows, step):
         inside = indices[np.searchsorted(indices, first) : np.searchsorted(indices, first + step)]
         if len(inside):
-            block = source.read(first, min(step, source.shape[0] - first))
+            block = source.read(first, min(step, rows - first))
             parts.append(block[inside - first])
     return np.concatenate(parts)
 
 
-def _check_count(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+def check_count(name: str, value: object, least: int, most: int | None) -> None:
+    """Raise InputError unless ``value`` is a whole number from ``least`` to ``most``."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
+        raise InputError(f"{name} must be a whole number {wanted}, not {value!r}")
