@@ -191,6 +191,11 @@ namespace {
 template <class Term>
 float sum_in_parts(std::int64_t dim, const Term& term) {
   constexpr int kParts = 16;
+  if (dim < kParts) {
+    float sum = 0.0f;
+    for (std::int64_t j = 0; j < dim; ++j) sum += term(j);
+    return sum;
+  }
   float parts[kParts] = {};
   std::int64_t j = 0;
   for (; j + kParts <= dim; j += kParts) {

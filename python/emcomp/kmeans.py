@@ -109,18 +109,20 @@ def kmeans(
             return KMeans(lloyd.centroids, lloyd.labels, inertia, done)
         if done < iterations:
             lloyd.update()
-        _fill_empty(lloyd, empty, source, k)
+        _fill_empty(lloyd, empty, source, k, hopeless=done > iterations + k)
         previous = inertia
         done += 1
 
 
-def _fill_empty(lloyd: _core.Lloyd, empty: list[int], source: Source, k: int) -> None:
+def _fill_empty(
+    lloyd: _core.Lloyd, empty: list[int], source: Source, k: int, hopeless: bool
+) -> None:
     """Put empty clusters on the rows farthest from their centroids."""
     farthest = lloyd.farthest_rows(len(empty))
-    if empty and not farthest:
-        different = k - len(empty)
+    if empty and (hopeless or not farthest):
         raise InputError(
-            f"{k} centroids need at least as many different rows, and there are about {different}"
+            f"{k} centroids need at least as many different rows, and about {k - len(empty)} "
+            "of the rows can be told apart in float32"
         )
     for cluster, row in zip(empty, farthest, strict=False):
         lloyd.replace(cluster, source.read(row, 1))

@@ -40,7 +40,7 @@ class ProductQuantization(Codec):
 
     parts: int
     bits: int
-    iterations: int = 25
+    iterations: int = 20
     sample: int = 65536
     seed: int = 0
 
@@ -71,7 +71,7 @@ class ProductQuantization(Codec):
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Codes and codebook."""
         rows, dim = shape
-        return rows * self.row_bytes + 4 * 2**self.bits * dim
+        return rows * self.row_bytes + 4 * dim * (1 << self.bits)
 
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedProduct:
         """Learn the codewords of one part after another.
