@@ -38,7 +38,6 @@ class WholeRowReader final : public RowReader {
            float* out) const override {
     const bool largest = mode == BagMode::kMax && !ids.empty();
     std::fill_n(out, dim(), largest ? -std::numeric_limits<float>::infinity() : 0.0f);
-    prefetch(ids);
     std::vector<float> row(static_cast<std::size_t>(dim()));
     for (std::size_t i = 0; i < ids.size(); ++i) {
       decoder_.decode(row_of(ids[i]), row.data());
