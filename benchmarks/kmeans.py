@@ -34,9 +34,7 @@ def squared_error(X, centroids):
 
 def run_faiss(X, k, iterations, threads, seed):
     faiss.omp_set_num_threads(threads)
-    means = faiss.Kmeans(
-        X.shape[1], k, niter=iterations, seed=seed, max_points_per_centroid=len(X)
-    )
+    means = faiss.Kmeans(X.shape[1], k, niter=iterations, seed=seed, max_points_per_centroid=len(X))
     means.train(X)
     return means.centroids
 
@@ -81,15 +79,19 @@ def main():
                 centroids = run(X, k, options.iterations, options.threads, seed)
                 seconds[name].append(time.perf_counter() - start)
                 errors[name].append(squared_error(X, np.ascontiguousarray(centroids)) / total)
-        print(f"{len(X)} x {X.shape[1]}, k = {k}, {options.iterations} rounds, "
-              f"{options.threads} threads")
+        print(
+            f"{len(X)} x {X.shape[1]}, k = {k}, {options.iterations} rounds, "
+            f"{options.threads} threads"
+        )
         ours = statistics.median(seconds["emcomp"])
         our_error = statistics.median(errors["emcomp"])
         for name in peers:
             time_ = statistics.median(seconds[name])
             error = statistics.median(errors[name])
-            print(f"  {name:8} {time_:8.2f} s  error {error:.5f}  "
-                  f"time / ours {time_ / ours:5.2f}  error / ours {error / our_error:.5f}")
+            print(
+                f"  {name:8} {time_:8.2f} s  error {error:.5f}  "
+                f"time / ours {time_ / ours:5.2f}  error / ours {error / our_error:.5f}"
+            )
 
 
 if __name__ == "__main__":

@@ -56,9 +56,11 @@ def main():
         encode, codes = timed(lambda: peer.compute_codes(X))
         # Into memory that is already mapped, as ours.
         decode, _ = timed(
-            lambda: peer.decode_c(faiss.swig_ptr(codes), faiss.swig_ptr(out), rows)
-            if hasattr(peer, "decode_c")
-            else peer.decode(codes, out)
+            lambda: (
+                peer.decode_c(faiss.swig_ptr(codes), faiss.swig_ptr(out), rows)
+                if hasattr(peer, "decode_c")
+                else peer.decode(codes, out)
+            )
         )
         error = float(((X - peer.decode(codes)).astype(np.float64) ** 2).sum()) / total
         figures["faiss"].append((train, encode, decode, error))
@@ -66,8 +68,10 @@ def main():
     medians = {name: [statistics.median(v) for v in zip(*f)] for name, f in figures.items()}
     gigabytes = X.nbytes / 1e9
     for name, (train, encode, decode, error) in medians.items():
-        print(f"  {name:8} train {train:7.2f} s  encode {encode:6.3f} s  "
-              f"decode {gigabytes / decode:6.2f} GB/s  error {error:.5f}")
+        print(
+            f"  {name:8} train {train:7.2f} s  encode {encode:6.3f} s  "
+            f"decode {gigabytes / decode:6.2f} GB/s  error {error:.5f}"
+        )
     labels = ("train", "encode", "decode", "error")
     ratios = [theirs / ours for ours, theirs in zip(medians["emcomp"], medians["faiss"])]
     print("  faiss / ours: " + "  ".join(f"{n} {r:.3f}" for n, r in zip(labels, ratios)))

@@ -15,5 +15,6 @@ void bind_vectors(pybind11::module_& module);
 void bind_squared_error(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_product_quantizer(pybind11::module_& module);
+void bind_residual_quantizer(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -41,11 +41,22 @@ Fit run_rounds(const MatrixView& rows, std::vector<float> start, int iterations,
 std::vector<float> start_centroids(const MatrixView& sample, std::int64_t count, std::uint64_t seed,
                                    int threads) {
   constexpr int kTrialRounds = 5;
-  std::vector<float> even = copy_rows(sample, sample_rows(sample.rows, count, seed));
-  std::vector<float> spread = spread_centroids(sample, count, seed, threads);
-  const double even_inertia = run_rounds(sample, even, kTrialRounds, threads).inertia;
-  const double spread_inertia = run_rounds(sample, spread, kTrialRounds, threads).inertia;
-  return even_inertia <= spread_inertia ? even : spread;
+  // Every other row; all rows where half of them are too few.
+  MatrixView one_half = sample;
+  MatrixView other_half = sample;
+  if (sample.rows / 2 >= count) {
+    one_half.row_stride = other_half.row_stride = 2 * sample.row_stride;
+    one_half.rows = (sample.rows + 1) / 2;
+    other_half.rows = sample.rows / 2;
+    other_half.data += sample.row_stride;
+  }
+  const auto trial = [&](const std::vector<float>& start) {
+    Fit fit = run_rounds(one_half, start, kTrialRounds, threads);
+    return run_rounds(other_half, std::move(fit.centroids), 0, threads).inertia;
+  };
+  std::vector<float> even = copy_rows(one_half, sample_rows(one_half.rows, count, seed));
+  std::vector<float> spread = spread_centroids(one_half, count, seed, threads);
+  return trial(even) <= trial(spread) ? even : spread;
 }
 
 std::vector<float> fit_centroids(const MatrixView& rows, std::int64_t count, int iterations,

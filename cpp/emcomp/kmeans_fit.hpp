@@ -15,7 +15,7 @@ inline constexpr double kKMeansTolerance = 1e-5;
 inline constexpr std::int64_t kBoundsMinDim = 32;
 
 // Rows for each centroid in the sample from which the start is chosen.
-inline constexpr std::int64_t kStartRowsPerCentroid = 32;
+inline constexpr std::int64_t kStartRowsPerCentroid = 64;
 
 // Initial centroids [count, sample.dim]: rows drawn evenly, or by k-means++, whichever is better
 // after a few rounds on the sample. k-means++ finds clusters that lie apart; where there are none

@@ -7,6 +7,10 @@
 #include <string>
 #include <utility>
 
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "emcomp/errors.hpp"
 
 namespace emcomp {
@@ -46,15 +50,26 @@ struct Best {
 Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
 Floats larger(Floats a, Floats b) { return a < b ? b : a; }
 
-template <int kVectors, bool kSecond>
-void search_panel(const float* const (&rows)[kTileRows], const float* panel,
-                  const float* half_norms, std::int64_t dim, std::int32_t base, Best* best) {
-  Floats sums[kTileRows][kVectors];
-#pragma GCC unroll 6
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(half_norms + v * kLanes);
+template <int kVectors>
+using TileSums = Floats[kTileRows][kVectors];
+
+template <Products kProducts>
+Floats subtract_product(Floats sum, float factor, Floats values) {
+  if constexpr (kProducts == Products::kFused) {
+#if defined(__AVX512F__)
+    return _mm512_fnmadd_ps(_mm512_set1_ps(factor), values, sum);
+#elif defined(__FMA__)
+    return _mm256_fnmadd_ps(_mm256_set1_ps(factor), values, sum);
+#endif
   }
+  return sum - factor * values;
+}
+
+// Takes the products of a tile of rows and a panel of codewords off the sums.
+template <Products kProducts, int kVectors>
+[[gnu::always_inline]] inline void subtract_products(const float* const (&rows)[kTileRows],
+                                                     const float* panel, std::int64_t dim,
+                                                     TileSums<kVectors>& sums) {
   for (std::int64_t j = 0; j < dim; ++j, panel += kVectors * kLanes) {
     Floats codewords[kVectors];
 #pragma GCC unroll 4
@@ -63,10 +78,22 @@ void search_panel(const float* const (&rows)[kTileRows], const float* panel,
     for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = sums[r][v] - rows[r][j] * codewords[v];
+        sums[r][v] = subtract_product<kProducts>(sums[r][v], rows[r][j], codewords[v]);
       }
     }
   }
+}
+
+template <Products kProducts, int kVectors, bool kSecond>
+void search_panel(const float* const (&rows)[kTileRows], const float* panel,
+                  const float* half_norms, std::int64_t dim, std::int32_t base, Best* best) {
+  TileSums<kVectors> sums;
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(half_norms + v * kLanes);
+  }
+  subtract_products<kProducts, kVectors>(rows, panel, dim, sums);
 #pragma GCC unroll 6
   for (int r = 0; r < kTileRows; ++r) {
     Best found = best[r];
@@ -118,13 +145,33 @@ struct Rows {
   const float* operator[](std::int64_t i) const { return first + (list ? list[i] : i) * stride; }
 };
 
-template <int kVectors, bool kSecond>
+template <Products kProducts, int kVectors, bool kSecond>
 void search_tiles(const Rows& rows, const float* panel, const float* half_norms, std::int64_t dim,
                   std::int32_t base, Best* best) {
   for (std::int64_t tile = 0; tile < rows.count; tile += kTileRows) {
     const float* pointers[kTileRows];  // a short tile repeats its last row
     for (int r = 0; r < kTileRows; ++r) pointers[r] = rows[std::min(tile + r, rows.count - 1)];
-    search_panel<kVectors, kSecond>(pointers, panel, half_norms, dim, base, best + tile);
+    search_panel<kProducts, kVectors, kSecond>(pointers, panel, half_norms, dim, base, best + tile);
+  }
+}
+
+// Products of all rows and the first `codewords` of a panel.
+template <int kVectors>
+void multiply_tiles(const Rows& rows, const float* panel, std::int64_t dim, std::int64_t codewords,
+                    float* out, std::int64_t out_stride) {
+  for (std::int64_t tile = 0; tile < rows.count; tile += kTileRows) {
+    const float* pointers[kTileRows];  // a short tile repeats its last row
+    for (int r = 0; r < kTileRows; ++r) pointers[r] = rows[std::min(tile + r, rows.count - 1)];
+    TileSums<kVectors> sums{};
+    subtract_products<Products::kPortable, kVectors>(pointers, panel, dim, sums);
+    for (std::int64_t r = 0; r < std::min<std::int64_t>(kTileRows, rows.count - tile); ++r) {
+      float products[kVectors * kLanes];
+      for (int v = 0; v < kVectors; ++v) {
+        const Floats product = -sums[r][v];
+        std::memcpy(products + v * kLanes, &product, sizeof product);
+      }
+      std::copy_n(products, codewords, out + (tile + r) * out_stride);
+    }
   }
 }
 
@@ -148,7 +195,7 @@ NearestCodeword::NearestCodeword(const float* codewords, std::int64_t count, std
   }
 }
 
-template <bool kSecond, class Write>
+template <Products kProducts, bool kSecond, class Write>
 void NearestCodeword::search_all(const float* rows, std::int64_t row_stride,
                                  const std::int32_t* list, std::int64_t count,
                                  const Write& write) const {
@@ -162,10 +209,10 @@ void NearestCodeword::search_all(const float* rows, std::int64_t row_stride,
                 Best{infinite, infinite, Ints{}});
     for (std::int64_t panel = 0; panel < padded; panel += kPanelWidth) {
       const auto vectors = static_cast<int>(std::min(kPanelWidth, padded - panel) / kLanes);
-      const auto search = vectors == 1   ? search_tiles<1, kSecond>
-                          : vectors == 2 ? search_tiles<2, kSecond>
-                          : vectors == 3 ? search_tiles<3, kSecond>
-                                         : search_tiles<kPanelVectors, kSecond>;
+      const auto search = vectors == 1   ? search_tiles<kProducts, 1, kSecond>
+                          : vectors == 2 ? search_tiles<kProducts, 2, kSecond>
+                          : vectors == 3 ? search_tiles<kProducts, 3, kSecond>
+                                         : search_tiles<kProducts, kPanelVectors, kSecond>;
       search(here, panels_.data() + panel * dim_, half_norms_.data() + panel, dim_,
              static_cast<std::int32_t>(panel), best);
     }
@@ -174,15 +221,41 @@ void NearestCodeword::search_all(const float* rows, std::int64_t row_stride,
 }
 
 void NearestCodeword::search(const float* rows, std::int64_t row_stride, std::int64_t count,
-                             std::int32_t* indices) const {
-  search_all<false>(rows, row_stride, nullptr, count,
-                    [&](std::int64_t i, const Nearest& nearest) { indices[i] = nearest.index; });
+                             Products products, std::int32_t* indices) const {
+  const auto write = [&](std::int64_t i, const Nearest& nearest) { indices[i] = nearest.index; };
+  if (products == Products::kFused) {
+    search_all<Products::kFused, false>(rows, row_stride, nullptr, count, write);
+  } else {
+    search_all<Products::kPortable, false>(rows, row_stride, nullptr, count, write);
+  }
+}
+
+void NearestCodeword::products(const float* rows, std::int64_t row_stride, std::int64_t count,
+                               float* out) const {
+  const auto padded = static_cast<std::int64_t>(half_norms_.size());
+  const Rows all = {rows, row_stride, nullptr, count};
+  for (std::int64_t panel = 0; panel < padded; panel += kPanelWidth) {
+    const std::int64_t width = std::min(kPanelWidth, padded - panel);
+    const std::int64_t codewords = std::min(width, count_ - panel);
+    const auto vectors = static_cast<int>(width / kLanes);
+    const auto multiply = vectors == 1   ? multiply_tiles<1>
+                          : vectors == 2 ? multiply_tiles<2>
+                          : vectors == 3 ? multiply_tiles<3>
+                                         : multiply_tiles<kPanelVectors>;
+    multiply(all, panels_.data() + panel * dim_, dim_, codewords, out + panel, count_);
+  }
 }
 
 void NearestCodeword::search_two(const float* rows, std::int64_t row_stride,
-                                 std::span<const std::int32_t> list, Nearest* out) const {
-  search_all<true>(rows, row_stride, list.data(), static_cast<std::int64_t>(list.size()),
-                   [&](std::int64_t i, const Nearest& nearest) { out[i] = nearest; });
+                                 std::span<const std::int32_t> list, Products products,
+                                 Nearest* out) const {
+  const auto count = static_cast<std::int64_t>(list.size());
+  const auto write = [&](std::int64_t i, const Nearest& nearest) { out[i] = nearest; };
+  if (products == Products::kFused) {
+    search_all<Products::kFused, true>(rows, row_stride, list.data(), count, write);
+  } else {
+    search_all<Products::kPortable, true>(rows, row_stride, list.data(), count, write);
+  }
 }
 
 namespace {

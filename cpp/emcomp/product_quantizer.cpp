@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "emcomp/code_stream.hpp"
 #include "emcomp/kmeans_fit.hpp"
 #include "emcomp/parallel.hpp"
 #include "emcomp/vector_kmeans.hpp"
@@ -39,19 +40,6 @@ void train_product_codebook(const MatrixView& rows, const ProductLayout& layout,
       std::copy_n(centroids.data() + c * width, width, codebook + c * layout.dim + first);
     }
   });
-}
-
-void pack_product_codes(const std::int32_t* codes, const ProductLayout& layout,
-                        std::uint8_t* packed) {
-  std::uint32_t pending = 0;
-  int pending_bits = 0;
-  for (std::int64_t part = 0; part < layout.parts; ++part) {
-    pending |= static_cast<std::uint32_t>(codes[part]) << pending_bits;
-    for (pending_bits += layout.bits; pending_bits >= 8; pending_bits -= 8, pending >>= 8) {
-      *packed++ = static_cast<std::uint8_t>(pending);
-    }
-  }
-  if (pending_bits > 0) *packed = static_cast<std::uint8_t>(pending);
 }
 
 ProductEncoder::ProductEncoder(const float* codebook, const ProductLayout& layout)
@@ -93,12 +81,13 @@ void ProductEncoder::encode(const MatrixView& matrix, std::int64_t first_row, st
       checked_squared_norm(rows.data() + r * dim, dim, first_row + begin + r);
     }
     for (std::int64_t part = 0; part < parts; ++part) {
-      parts_[at(part)].search(rows.data() + layout_.first_column(part), dim, count, found.data());
+      parts_[at(part)].search(rows.data() + layout_.first_column(part), dim, count,
+                              Products::kPortable, found.data());
       for (std::int64_t r = 0; r < count; ++r) codes[at(r * parts + part)] = found[at(r)];
     }
     for (std::int64_t r = 0; r < count; ++r) {
-      pack_product_codes(codes.data() + r * parts, layout_,
-                         packed + (begin + r) * layout_.row_bytes());
+      write_codes(codes.data() + r * parts, parts, layout_.bits,
+                  packed + (begin + r) * layout_.row_bytes());
     }
   });
 }

@@ -35,10 +35,6 @@ void train_product_codebook(const MatrixView& rows, const ProductLayout& layout,
                             std::int64_t first_part, std::int64_t last_part, int iterations,
                             std::uint64_t seed, float* codebook, int threads);
 
-// Codes of `bits` bits, one after another from the lowest bit of the first byte of a row.
-void pack_product_codes(const std::int32_t* codes, const ProductLayout& layout,
-                        std::uint8_t* packed);
-
 class ProductEncoder {
  public:
   // codebook [2^bits, dim].

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "emcomp/code_stream.hpp"
 #include "emcomp/packed_rows.hpp"
 #include "emcomp/whole_row_reader.hpp"
 
@@ -57,15 +58,8 @@ class ProductRows {
 
  private:
   const float* codeword(const std::uint8_t* codes, std::int64_t part) const {
-    return codewords_.data() + ((part << layout_.bits) + code(codes, part)) * padded_;
-  }
-
-  std::int64_t code(const std::uint8_t* codes, std::int64_t part) const {
-    if (layout_.bits == 8) return codes[part];
-    const std::int64_t bit = part * layout_.bits;
-    std::uint32_t word;
-    std::memcpy(&word, codes + bit / 8, sizeof word);
-    return (word >> (bit % 8)) & ((1u << layout_.bits) - 1u);
+    return codewords_.data() +
+           ((part << layout_.bits) + read_code(codes, part, layout_.bits)) * padded_;
   }
 
   void copy_units(const float* from, float* to) const {

@@ -12,6 +12,7 @@ namespace emcomp {
 
 namespace {
 
+constexpr std::int64_t kFusedMinDim = 32;      // below, products are a small part of the work
 constexpr std::int64_t kGroupSize = 32;        // centroids that share a lower bound
 constexpr std::int64_t kColumnsTogether = 32;  // whose sums stay in cache
 
@@ -75,7 +76,10 @@ struct Lloyd::Scratch {
 };
 
 Lloyd::Lloyd(std::span<const float> centroids, std::int64_t dim, std::int64_t rows, bool use_bounds)
-    : dim_(dim), use_bounds_(use_bounds), centroids_(centroids.begin(), centroids.end()) {
+    : dim_(dim),
+      use_bounds_(use_bounds),
+      products_(dim < kFusedMinDim ? Products::kPortable : Products::kFused),
+      centroids_(centroids.begin(), centroids.end()) {
   const auto count = static_cast<std::int64_t>(centroids.size()) / dim;
   shift_.resize(at(dim));
   for (std::int64_t j = 0; j < dim; ++j) {
@@ -205,7 +209,7 @@ void Lloyd::assign_block(const MatrixView& block, std::int64_t begin, std::int64
     std::fill_n(scratch.scores.begin(), count, std::numeric_limits<float>::infinity());
     for (std::size_t g = 0; g < groups_.size(); ++g) search_group(g, row_offset, scratch);
   } else {
-    groups_[0].nearest.search(rows, dim_, count, scratch.labels.data());
+    groups_[0].nearest.search(rows, dim_, count, products_, scratch.labels.data());
   }
 
   std::vector<Move>& moves = moves_[at(begin / kBlockRows)];
@@ -227,7 +231,8 @@ void Lloyd::assign_block(const MatrixView& block, std::int64_t begin, std::int64
 void Lloyd::search_group(std::size_t group, std::int64_t row_offset, Scratch& scratch) {
   const auto& list = scratch.lists[group];
   const auto& members = groups_[group].members;
-  groups_[group].nearest.search_two(scratch.rows.data(), dim_, list, scratch.nearest.data());
+  groups_[group].nearest.search_two(scratch.rows.data(), dim_, list, products_,
+                                    scratch.nearest.data());
   for (std::size_t i = 0; i < list.size(); ++i) {
     const auto r = at(list[i]);
     const std::int64_t row = row_offset + list[i];

@@ -93,6 +93,7 @@ class Lloyd {
 
   std::int64_t dim_;
   bool use_bounds_;
+  Products products_;
   std::vector<float>
       shift_;  // taken off rows and centroids, so that a common offset costs no digits
   std::vector<float> centroids_;  // shifted

@@ -92,6 +92,9 @@ def uniform_reader(
 def product_reader(
     codes: NDArray[np.uint8], parts: int, bits: int, codebook: NDArray[np.float32]
 ) -> Reader: ...
+def additive_reader(
+    codes: NDArray[np.uint8], bits: int, codebooks: NDArray[np.float32]
+) -> Reader: ...
 # checksum
 
 class Checksum:
@@ -210,3 +213,19 @@ def encode_product(
     codes: NDArray[np.uint8],
     threads: int,
 ) -> None: ...
+
+# bindings/residual_quantizer.cpp
+
+class ResidualTrainer:
+    def __init__(self, rows: NDArray[Any], stages: int, bits: int, beam: int) -> None: ...
+    def train_stage(self, iterations: int, seed: int, threads: int) -> None: ...
+    @property
+    def codebooks(self) -> NDArray[np.float32]: ...
+
+class ResidualEncoder:
+    def __init__(
+        self, codebooks: NDArray[np.float32], bits: int, beam: int, threads: int
+    ) -> None: ...
+    def encode(
+        self, matrix: NDArray[Any], first_row: int, codes: NDArray[np.uint8], threads: int
+    ) -> None: ...

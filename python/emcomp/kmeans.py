@@ -17,7 +17,7 @@ from emcomp.uniform import refuse_nonfinite
 
 _TOLERANCE = 1e-5  # a round that lowers the inertia by less than this part of it is the last
 _BOUNDS_MIN_DIM = 32  # below, keeping bounds costs more than the distances that they save
-_START_ROWS = 32  # rows for each centroid in the sample from which the start is chosen
+_START_ROWS = 64  # rows for each centroid in the sample from which the start is chosen
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def kmeans(
     (Ding et al. 2015, "Yinyang k-means") without changing the result. A cluster that loses all rows
     is put on the row farthest from its centroid.
 
-    The result is the same for any number of threads and on every instruction set. Rows are read
-    block by block once a round, and a table larger than memory may be given as a source.
+    The result is the same for any number of threads. Rows are read block by block once a round,
+    and a table larger than memory may be given as a source.
 
     Args:
         X: table of shape (rows, dim), as an array or a source: float16, bfloat16, float32 or
