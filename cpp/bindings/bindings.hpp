@@ -13,5 +13,8 @@ void bind_checksum(pybind11::module_& module);
 void bind_vocabulary(pybind11::module_& module);
 void bind_vectors(pybind11::module_& module);
 void bind_squared_error(pybind11::module_& module);
+void bind_kmeans(pybind11::module_& module);
+void bind_product_quantizer(pybind11::module_& module);
+void bind_residual_quantizer(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -49,4 +49,7 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_vocabulary(module);
   emcomp::bindings::bind_vectors(module);
   emcomp::bindings::bind_squared_error(module);
+  emcomp::bindings::bind_kmeans(module);
+  emcomp::bindings::bind_product_quantizer(module);
+  emcomp::bindings::bind_residual_quantizer(module);
 }
