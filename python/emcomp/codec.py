@@ -55,6 +55,9 @@ class Codec(ABC):
     name: ClassVar[str]
     size_fields: ClassVar[tuple[str, ...]]
     """Fields written after the colon, joined by ``x``; the others are options."""
+    short_size_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of a second, shorter size that some codecs have, from which they work out the other.
+    A codec has the one or the other; the fields that it does not have are None."""
 
     @abstractmethod
     def check(self, shape: tuple[int, int]) -> None:
@@ -74,11 +77,13 @@ class Codec(ABC):
 
     def __str__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        size = "x".join(str(getattr(self, name)) for name in self.size_fields)
+        short = any(getattr(self, name) is None for name in self.size_fields)
+        size_fields = self.short_size_fields if short else self.size_fields
+        size = "x".join(str(getattr(self, name)) for name in size_fields)
         options = [
             f"{field.name}={getattr(self, field.name)}"
             for field in fields
-            if field.name not in self.size_fields and getattr(self, field.name) != field.default
+            if field.name not in size_fields and getattr(self, field.name) != field.default
         ]
         return (
             self.name + (f":{size}" if size else "") + (f"({','.join(options)})" if options else "")
@@ -116,15 +121,18 @@ def _parse_stage(text: str) -> Codec:
         raise InputError(f"unknown codec {match['name']!r}; known: {', '.join(sorted(_codecs))}")
     settings: dict[str, Any] = {}
     sizes = match["size"].split("x") if match["size"] else []
-    if len(sizes) != len(kind.size_fields) or not all(s.isdecimal() for s in sizes):
-        wanted = "x".join(kind.size_fields)
-        raise InputError(f"codec {text!r}: expected {kind.name}:{wanted} with whole numbers")
-    settings.update(zip(kind.size_fields, map(int, sizes), strict=True))
+    short = len(sizes) == len(kind.short_size_fields) > 0
+    size_fields = kind.short_size_fields if short else kind.size_fields
+    if len(sizes) != len(size_fields) or not all(s.isdecimal() for s in sizes):
+        forms = filter(None, (kind.size_fields, kind.short_size_fields))
+        wanted = " or ".join(f"{kind.name}:{'x'.join(form)}" for form in forms)
+        raise InputError(f"codec {text!r}: expected {wanted} with whole numbers")
+    settings.update(zip(size_fields, map(int, sizes), strict=True))
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for option in filter(None, (match["options"] or "").split(",")):
         key, equals, value = option.partition("=")
         if not equals or key not in known or key in settings:
-            choices = ", ".join(sorted(known - set(kind.size_fields)))
+            choices = ", ".join(sorted(known - set(size_fields)))
             raise InputError(f"codec {text!r}: bad option {option!r}; options are: {choices}")
         settings[key] = _number_or_text(value)
     return kind(**settings)
