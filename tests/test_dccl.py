@@ -118,7 +118,7 @@ def test_steps_are_those_of_adam(clip_norm):
     """Batches of all rows: the order does not matter to the gradient, and noise goes by place."""
     dim, codes, codewords, rows, seed = 6, 3, 4, 8, 5
     X = table(rows, dim)
-    trainer = _core.CompositionalTrainer(X, codes, codewords, rows, 1e-2, clip_norm, seed)
+    trainer = _core.CompositionalTrainer(X, codes, codewords, rows, 1e-2, clip_norm, False, seed)
     values = [p.astype(np.float64) for p in trainer.parameters]
     assert all(np.abs(p).max() <= 0.01 for p in values)
     means = [np.zeros_like(p) for p in values]
@@ -158,7 +158,7 @@ def test_steps_are_those_of_adam(clip_norm):
 
 def test_steps_in_one_call_or_many_are_the_same():
     X = table(50, 7)
-    whole, parts = (_core.CompositionalTrainer(X, 2, 4, 16, 1e-2, 0.0, 1) for _ in range(2))
+    whole, parts = (_core.CompositionalTrainer(X, 2, 4, 16, 1e-2, 0.0, False, 1) for _ in range(2))
     whole.train(7, 1)
     for steps in (1, 4, 2):
         parts.train(steps, 3)
@@ -168,7 +168,7 @@ def test_steps_in_one_call_or_many_are_the_same():
 
 
 def test_the_best_parameters_come_back():
-    trainer = _core.CompositionalTrainer(table(100, 5), 2, 4, 10, 1e-2, 0.0, 0)
+    trainer = _core.CompositionalTrainer(table(100, 5), 2, 4, 10, 1e-2, 0.0, True, 0)
     trainer.train(20, 1)
     trainer.keep()
     kept, loss = trainer.parameters, trainer.validation_loss(1)
@@ -182,7 +182,7 @@ def test_the_best_parameters_come_back():
 
 def test_the_encoder_takes_the_largest_logit():
     X = table(700, 9).astype(np.float16)
-    trainer = _core.CompositionalTrainer(X, 5, 8, 32, 1e-2, 0.0, 0)
+    trainer = _core.CompositionalTrainer(X, 5, 8, 32, 1e-2, 0.0, True, 0)
     trainer.train(60, 1)
     W1, b1, W2, b2, _ = (p.astype(np.float64) for p in trainer.parameters)
     logits = (np.tanh(X.astype(np.float64) @ W1.T + b1) @ W2.T + b2).reshape(len(X), 5, 8)
@@ -256,9 +256,8 @@ def test_restarts_come_near_the_best_codes():
     for restarts in (0, 1, 50):
         codes = np.zeros((60, 3), np.uint8)
         errors.append(search.improve(X, 0, restarts, 0, codes, 1))
-    assert errors[0] > errors[2]
-    assert errors[1] <= errors[0] * (1 + 1e-6)
-    assert errors[2] == pytest.approx(best, rel=1e-4)
+    assert best * (1 - 1e-6) < errors[2] < errors[1] < errors[0]
+    assert errors[2] < 1.05 * best
 
 
 def test_search_depends_on_row_and_seed_alone():
@@ -341,8 +340,8 @@ def test_tables_that_do_not_fit_are_refused():
 
 
 def test_divergence_is_reported():
-    with pytest.raises(InputError, match="learning_rate below"):
-        emcomp.compress(1e15 * table(100, 8), "dccl:2x4(learning_rate=100000,epochs=30,patience=0)")
+    with pytest.raises(InputError, match="diverged in step 1: use a lower learning_rate"):
+        emcomp.compress(1e30 * table(100, 8), "dccl:2x4(preset=published,epochs=1)")
 
 
 def decode(found, codes, codewords):
@@ -426,9 +425,9 @@ def test_refinement_never_raises_the_error():
 
 
 def test_patience_ends_training():
-    constant = emcomp.compress(np.ones((80, 6), np.float32), "dccl:2x2(epochs=500,patience=2)")
-    assert constant.info["epochs"] < 500
-    assert constant.info["epochs"] == constant.info["best_epoch"] + 2
+    found = emcomp.compress(table(80, 6), "dccl:2x2(epochs=5000,patience=2,refine=0)")
+    assert found.info["epochs"] < 5000
+    assert found.info["epochs"] == found.info["best_epoch"] + 2
 
 
 def test_a_sample_teaches_all_rows():
@@ -498,12 +497,20 @@ def test_interruption_leaves_everything_usable(phase):
     def stop(current, done, total):
         calls.append((current, done, total))
         assert 0 <= done <= total
-        if current == phase and len(calls) > 3:
+        if current == phase:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         emcomp.compress(X, f"dccl:3x4({QUICK})", progress=stop)
     again = emcomp.compress(ArraySource(X), f"dccl:3x4({QUICK})")
-    np.testing.assert_array_equal(
-        again.decode(), emcomp.compress(X, f"dccl:3x4({QUICK})").decode()
-    )
+    np.testing.assert_array_equal(again.decode(), emcomp.compress(X, f"dccl:3x4({QUICK})").decode())
+
+
+def test_published_settings_train_on_the_rows_as_they_are():
+    """Other settings do not depend on the table's scale."""
+    X = table(300, 10)
+    for preset, same in (("fast", True), ("published", False)):
+        codec = f"dccl:3x8(preset={preset},epochs=3,refine=0)"
+        plain, scaled = (emcomp.compress(c * X, codec).tensors for c in (1, 64))
+        assert np.array_equal(plain["codes"], scaled["codes"]) == same
+        assert np.array_equal(64 * plain["codebooks"], scaled["codebooks"]) == same

@@ -106,6 +106,14 @@ void bind_additive_refinement(py::module_& module) {
             statistics.merge(other);
           },
           py::arg("other"))
+      .def_property_readonly(
+          "counts",
+          [](const AdditiveStatistics& statistics) {
+            const AdditiveShape& shape = statistics.shape();
+            return DenseArray<std::uint32_t>({shape.codes, shape.codewords},
+                                             statistics.counts().data());
+          },
+          "Rows of each codeword, uint32 (codes, codewords).")
       .def("solve", &solve, py::arg("before").noconvert(), py::arg("threads"),
            "Least-squares codebooks, float32 (codes, codewords, dim).");
 }

@@ -70,15 +70,17 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noi
 std::unique_ptr<CompositionalTrainer> make_trainer(const py::array& rows, Eigen::Index codes,
                                                    Eigen::Index codewords, Eigen::Index batch,
                                                    float learning_rate, double clip_norm,
-                                                   std::uint64_t seed) {
+                                                   bool normalize, std::uint64_t seed) {
   const MatrixView view = matrix_view(rows);
   const CompositionalShape shape = checked_shape(view.dim, codes, codewords);
   if (batch < 1 || batch > view.rows) throw py::type_error("batch must be from 1 to the rows");
   const py::gil_scoped_release release;
-  return std::make_unique<CompositionalTrainer>(
-      view, shape,
-      TrainingSettings{
-          .batch = batch, .learning_rate = learning_rate, .clip_norm = clip_norm, .seed = seed});
+  return std::make_unique<CompositionalTrainer>(view, shape,
+                                                TrainingSettings{.batch = batch,
+                                                                 .learning_rate = learning_rate,
+                                                                 .clip_norm = clip_norm,
+                                                                 .normalize = normalize,
+                                                                 .seed = seed});
 }
 
 // The encoder alone, with what it needs to know of its shape.
@@ -116,7 +118,8 @@ void bind_compositional_codes(py::module_& module) {
 
   py::class_<CompositionalTrainer>(module, "CompositionalTrainer", py::module_local())
       .def(py::init(&make_trainer), py::arg("rows"), py::arg("codes"), py::arg("codewords"),
-           py::arg("batch"), py::arg("learning_rate"), py::arg("clip_norm"), py::arg("seed"))
+           py::arg("batch"), py::arg("learning_rate"), py::arg("clip_norm"), py::arg("normalize"),
+           py::arg("seed"))
       .def("train", &CompositionalTrainer::train, py::arg("steps"), py::arg("threads"),
            py::call_guard<py::gil_scoped_release>(), "Mean loss of some steps.")
       .def("validation_loss", &CompositionalTrainer::validation_loss, py::arg("threads"),

@@ -55,6 +55,14 @@ void AdditiveStatistics::merge(const AdditiveStatistics& other) {
   for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += other.sums_[i];
 }
 
+std::vector<std::uint32_t> AdditiveStatistics::counts() const {
+  std::vector<std::uint32_t> counts;
+  for (std::int64_t i = 0; i < shape_.all_codewords(); ++i) {
+    counts.push_back(meetings_[at(i * (shape_.all_codewords() + 1))]);
+  }
+  return counts;
+}
+
 std::vector<float> AdditiveStatistics::solve(std::span<const float> before, int threads) const {
   using Matrix = Eigen::MatrixXd;
   constexpr double kRidge = 1e-2;  // in rows: how many the codebooks before count for

@@ -22,6 +22,9 @@ class AdditiveStatistics {
   void update(const MatrixView& matrix, const std::uint8_t* codes, int threads);
   void merge(const AdditiveStatistics& other);
 
+  // Rows of each codeword [codes, codewords].
+  std::vector<std::uint32_t> counts() const;
+
   // Codebooks [codes, codewords, dim]. Only differences between codebooks are determined, and
   // codewords without rows are not: where the rows leave a choice, it falls on what is closest to
   // the codebooks before.

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 
+#include "emcomp/errors.hpp"
 #include "emcomp/parallel.hpp"
 #include "emcomp/random.hpp"
 
@@ -49,6 +51,13 @@ CompositionalTrainer::CompositionalTrainer(const MatrixView& rows, const Composi
       validation_(shape, std::min(kValidationRows, static_cast<Index>(rows.rows))),
       order_(static_cast<std::size_t>(rows.rows)) {
   load_rows(rows, 0, rows.rows, rows_.data());
+  if (settings_.normalize) {
+    const double squares = sum_of_squares(rows_.data(), rows_.size());
+    const double scale = std::sqrt(static_cast<double>(rows_.size()) / squares);
+    // A table of zeros, or of entries too small to be told from it, stays as it is.
+    if (scale < 1e30) scale_ = static_cast<float>(scale);
+    rows_ *= scale_;
+  }
   const PhiloxKey key = philox_key(settings_.seed);
   Index tensor_index = 0;
   for (RowMatrix<float>* tensor : parameters_.tensors()) {
@@ -63,6 +72,13 @@ CompositionalTrainer::CompositionalTrainer(const MatrixView& rows, const Composi
     std::swap(order_[static_cast<std::size_t>(i)], order_[static_cast<std::size_t>(other)]);
     validation_.rows().row(i) = rows_.row(order_[static_cast<std::size_t>(i)]);
   }
+}
+
+CompositionalParameters<float> CompositionalTrainer::parameters() const {
+  CompositionalParameters<float> parameters = parameters_;
+  parameters.hidden_weights *= scale_;
+  parameters.codebooks /= scale_;
+  return parameters;
 }
 
 void CompositionalTrainer::shuffle() {
@@ -90,6 +106,11 @@ double CompositionalTrainer::train(Index steps, int threads) {
       fill_uniform(key, steps_ * batch + row, kTrainingNoise, out, count);
     };
     const CompositionalLoss result = pass_.gradient(parameters_, batch, noise, gradient_, threads);
+    // Beyond this the squares that Adam keeps are no floats.
+    if (!(result.squared_norm < 1e38)) {
+      throw InputError("training diverged in step " + std::to_string(steps_ + 1) +
+                       ": use a lower learning_rate, or scale the table");
+    }
     loss += result.loss;
     ++steps_;
     const double norm = std::sqrt(result.squared_norm);

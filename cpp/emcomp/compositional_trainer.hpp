@@ -14,6 +14,7 @@ struct TrainingSettings {
   Eigen::Index batch = 64;
   float learning_rate = 1e-4f;
   double clip_norm = 0.001;  // 0: no clipping
+  bool normalize = false;    // train on rows scaled to entries of unit mean square
   std::uint64_t seed = 0;
 };
 
@@ -24,11 +25,15 @@ class CompositionalTrainer {
                        const TrainingSettings& settings);
 
   const CompositionalShape& shape() const { return shape_; }
-  const CompositionalParameters<float>& parameters() const { return parameters_; }
+
+  // As they apply to the rows that were given, whatever scale was trained on.
+  CompositionalParameters<float> parameters() const;
+
   Eigen::Index steps_per_epoch() const { return rows_.rows() / settings_.batch; }
 
   // Takes `steps` steps from where the last call stopped; rows are shuffled for every epoch, and
-  // those that do not fill a batch are left out of it. Returns the mean loss.
+  // those that do not fill a batch are left out of it. Returns the mean loss. Throws InputError
+  // where the gradient grows beyond what floats hold.
   double train(Eigen::Index steps, int threads);
 
   // Mean loss on 640 fixed rows (all, where there are fewer), with fixed noise.
@@ -44,6 +49,7 @@ class CompositionalTrainer {
   CompositionalShape shape_;
   TrainingSettings settings_;
   RowMatrix<float> rows_;
+  float scale_ = 1.0f;  // of the rows trained on
   CompositionalParameters<float> parameters_;
   CompositionalParameters<float> best_;
   CompositionalParameters<float> gradient_;

@@ -18,10 +18,22 @@ from emcomp.uniform import refuse_nonfinite
 
 PRESETS: Mapping[str, TrainingPlan] = {
     "published": TrainingPlan(
-        epochs=200, batch=64, learning_rate=1e-4, clip_norm=0.001, patience=0, refine=0
+        epochs=200,
+        batch=64,
+        learning_rate=1e-4,
+        clip_norm=0.001,
+        normalize=False,
+        patience=0,
+        refine=0,
     ),
     "fast": TrainingPlan(
-        epochs=20, batch=128, learning_rate=1e-3, clip_norm=0.0, patience=3, refine=8
+        epochs=20,
+        batch=128,
+        learning_rate=1e-3,
+        clip_norm=0.0,
+        normalize=True,
+        patience=3,
+        refine=8,
     ),
 }
 """Settings by name: those of Shu & Nakayama's program, and our own."""
@@ -107,7 +119,7 @@ class DeepCompositionalCodes(Codec):
     @property
     def plan(self) -> TrainingPlan:
         """The preset's settings with those that are given here."""
-        given = {name: getattr(self, name) for name in TrainingPlan._fields}
+        given = {name: getattr(self, name, None) for name in TrainingPlan._fields}
         return PRESETS[self.preset]._replace(
             **{name: value for name, value in given.items() if value is not None}
         )

@@ -27,6 +27,7 @@ class TrainingPlan(NamedTuple):
     batch: int
     learning_rate: float
     clip_norm: float
+    normalize: bool
     patience: int
     refine: int
 
@@ -64,7 +65,7 @@ def train(
     """Train encoder and codebooks on rows (n, dim); the best parameters on validation rows are kept.
 
     Raises:
-        InputError: if the loss is not a finite number any more.
+        InputError: if training diverges.
     """
     count, dim = rows.shape
     trainer = _core.CompositionalTrainer(
@@ -74,6 +75,7 @@ def train(
         min(plan.batch, count),
         plan.learning_rate,
         plan.clip_norm,
+        plan.normalize,
         seed,
     )
     logits = codes * codewords
@@ -87,11 +89,6 @@ def train(
             trainer.train(min(steps_at_once, steps - first), threads)
         epoch += 1
         loss = trainer.validation_loss(threads)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"training diverged in epoch {epoch}: use a learning_rate below "
-                f"{plan.learning_rate:g}, or scale the table"
-            )
         if loss < _IMPROVEMENT * best:
             best, best_epoch = loss, epoch
             trainer.keep()
@@ -136,6 +133,7 @@ def refine(
         for part in row_parts(count):
             statistics.update(rows[part], codes[part], threads)
         codebooks = statistics.solve(codebooks, threads)
+        _fill_unused(codebooks, statistics.counts, rows, codes, seed + done)
         search = _core.AdditiveSearch(codebooks, threads)
         error = 0.0
         for part in row_parts(count):
@@ -145,6 +143,28 @@ def refine(
             )
         errors.append(error)
     return Refined(codebooks, codes, {"refined_squared_error": errors})
+
+
+def _fill_unused(
+    codebooks: NDArray[np.float32],
+    counts: NDArray[np.uint32],
+    rows: NDArray[Any],
+    codes: NDArray[np.uint8],
+    seed: int,
+) -> None:
+    """Put each codeword without rows where, in place of its own, it completes the sum of a row."""
+    books, words = np.nonzero(counts == 0)
+    if not len(books):
+        return
+    drawn = _core.sample_rows(len(rows), min(len(books), len(rows)), seed)
+    chosen = np.resize(drawn, len(books))
+    left = rows[chosen]
+    if left.dtype == np.uint16:  # bfloat16 bits
+        left = (left.astype(np.uint32) << 16).view(np.float32)
+    left = left.astype(np.float32)
+    for codebook, own in zip(codebooks, codes[chosen].T, strict=True):
+        left -= codebook[own]
+    codebooks[books, words] = left + codebooks[books, codes[chosen, books]]
 
 
 def row_parts(count: int) -> Iterator[slice]:
