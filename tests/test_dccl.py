@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import emcomp
-import emcomp.dccl
 from emcomp import _core
 from emcomp.codec import parse_codec
 from emcomp.dccl import DeepCompositionalCodes

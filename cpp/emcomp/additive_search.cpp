@@ -92,7 +92,11 @@ class RowSearch {
         std::swap(order[at(i)], order[at(i + random[0] % (count - i))]);
         release(order[at(i)]);
       }
-      for (std::int64_t i = released; i-- > 0;) assign(order[at(i)], best_codeword(order[at(i)]));
+      const PhiloxCounter random = row_random(key, row, static_cast<std::uint32_t>(released),
+                                              static_cast<std::uint32_t>(attempt));
+      assign(order[at(released - 1)], random[0] % search_.shape_.codewords);
+      for (std::int64_t i = released - 1; i-- > 0;)
+        assign(order[at(i)], best_codeword(order[at(i)]));
       settle();
       if (!(gain_ < best_gain_)) go_back();
     }

@@ -38,7 +38,7 @@ PRESETS: Mapping[str, TrainingPlan] = {
 }
 """Settings by name: those of Shu & Nakayama's program, and our own."""
 
-_RESTARTS = 8  # of the search for a row's final codes
+_RESTARTS = 16  # of the search for a row's final codes
 
 
 class CodeLayout(NamedTuple):

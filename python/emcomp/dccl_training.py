@@ -16,7 +16,7 @@ from emcomp.kmeans import check_count
 
 _IMPROVEMENT = 0.999  # a validation loss below this part of the best one is better
 _ROWS_AT_ONCE = 4096
-_RESTARTS = 2  # of the search for a row's codes in a round
+_RESTARTS = 8  # of the search for a row's codes in a round
 _CALL_FLOPS = 2e10  # floating-point operations of one native call: a fraction of a second
 
 
