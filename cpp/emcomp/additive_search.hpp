@@ -20,8 +20,7 @@ struct AdditiveShape {
 // Iterated conditional modes: each code in turn takes the codeword that is best beside the others,
 // until none changes. A restart lets a few codes go, puts one of them on a codeword at random and
 // the others on the best beside it, and goes on from there; it is kept where the error falls
-// (iterated local search, as in Martinez et al. 2016, "Revisiting additive quantization", section
-// 3).
+// (iterated local search, as in Martinez et al. 2016, "Revisiting additive quantization").
 class AdditiveSearch {
  public:
   // codebooks [codes, codewords, dim].

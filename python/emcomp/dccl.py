@@ -27,9 +27,9 @@ PRESETS: Mapping[str, TrainingPlan] = {
         refine=0,
     ),
     "fast": TrainingPlan(
-        epochs=20,
+        epochs=10,
         batch=128,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         clip_norm=0.0,
         normalize=True,
         patience=3,
