@@ -75,6 +75,8 @@ def test_tables_that_do_not_fit_are_refused():
         emcomp.compress(table(10, 4), "dccl:2x16")
     with pytest.raises(InputError, match="fewer codewords"):
         emcomp.compress(table(100, 4), "dccl:2x16(sample=8)")
+    with pytest.raises(InputError, match="16384 codewords in all"):
+        emcomp.compress(table(500, 4), "dccl:65x256")
     with pytest.raises(InputError, match="single codebook"):
         emcomp.compress(table(10, 4), "dccl:1")
     X = table(50, 4)

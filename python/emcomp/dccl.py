@@ -39,6 +39,7 @@ PRESETS: Mapping[str, TrainingPlan] = {
 """Settings by name: those of Shu & Nakayama's program, and our own."""
 
 _RESTARTS = 16  # of the search for a row's final codes
+_LARGEST = 16384  # codewords in all: tables of their products take gigabytes beyond
 
 
 class CodeLayout(NamedTuple):
@@ -140,6 +141,11 @@ class DeepCompositionalCodes(Codec):
             raise InputError(
                 f"codec {self}: {self.bits} bits an entry of a table of {shape[0]} x {shape[1]} "
                 "do not pay for a single codebook; use more bits or another codec"
+            )
+        if codes * codewords > _LARGEST:
+            raise InputError(
+                f"codec {self}: {codes} codebooks of {codewords} codewords are more than {_LARGEST} "
+                "codewords in all; use fewer codes or codewords"
             )
         learned_from = min(shape[0], self.sample)
         if codewords > learned_from:
