@@ -20,5 +20,7 @@ void bind_neighbours(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_product_quantizer(pybind11::module_& module);
 void bind_residual_quantizer(pybind11::module_& module);
+void bind_compositional_codes(pybind11::module_& module);
+void bind_additive_refinement(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -57,4 +57,6 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_kmeans(module);
   emcomp::bindings::bind_product_quantizer(module);
   emcomp::bindings::bind_residual_quantizer(module);
+  emcomp::bindings::bind_compositional_codes(module);
+  emcomp::bindings::bind_additive_refinement(module);
 }

@@ -6,6 +6,7 @@ from emcomp import _native
 from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress
 from emcomp.config import config, show_config
+from emcomp.dccl import DeepCompositionalCodes
 from emcomp.errors import (
     CorruptFileError,
     EmcompError,
@@ -30,6 +31,7 @@ __all__ = [
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
+    "DeepCompositionalCodes",
     "Direction",
     "EmcompError",
     "Float",

@@ -338,3 +338,63 @@ class ResidualEncoder:
     def encode(
         self, matrix: NDArray[Any], first_row: int, codes: NDArray[np.uint8], threads: int
     ) -> None: ...
+
+# bindings/compositional_codes.cpp
+
+def compositional_gradient(
+    rows: NDArray[Any],
+    noise: NDArray[Any],
+    parameters: tuple[NDArray[Any], ...],
+    codes: int,
+    codewords: int,
+    threads: int,
+) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
+
+class CompositionalEncoder:
+    def encode(self, matrix: NDArray[Any], codes: NDArray[np.uint8], threads: int) -> None: ...
+
+class CompositionalTrainer:
+    def __init__(
+        self,
+        rows: NDArray[Any],
+        codes: int,
+        codewords: int,
+        batch: int,
+        learning_rate: float,
+        clip_norm: float,
+        normalize: bool,
+        seed: int,
+    ) -> None: ...
+    def train(self, steps: int, threads: int) -> float: ...
+    def validation_loss(self, threads: int) -> float: ...
+    def keep(self) -> None: ...
+    def restore(self) -> None: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
+    @property
+    def encoder(self) -> CompositionalEncoder: ...
+
+# bindings/additive_refinement.cpp
+
+class AdditiveSearch:
+    def __init__(self, codebooks: NDArray[np.float32], threads: int) -> None: ...
+    def pursue(self, matrix: NDArray[Any], codes: NDArray[np.uint8], threads: int) -> None: ...
+    def improve(
+        self,
+        matrix: NDArray[Any],
+        first_row: int,
+        restarts: int,
+        seed: int,
+        codes: NDArray[np.uint8],
+        threads: int,
+    ) -> float: ...
+
+class AdditiveStatistics:
+    def __init__(self, dim: int, codes: int, codewords: int) -> None: ...
+    def update(self, matrix: NDArray[Any], codes: NDArray[np.uint8], threads: int) -> None: ...
+    def merge(self, other: AdditiveStatistics) -> None: ...
+    @property
+    def counts(self) -> NDArray[np.uint32]: ...
+    def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...

@@ -20,16 +20,21 @@ class Stage:
     name: ClassVar[str]
     size_fields: ClassVar[tuple[str, ...]]
     """Fields written after the colon, joined by ``x``; the others are options."""
+    short_size_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of a second, shorter size that some stages have, from which they work out the other.
+    A stage has the one or the other; the fields that it does not have are None."""
     main_option: ClassVar[str | None] = None
     """The option that is written, before all others, without its name."""
 
     def __str__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        size = "x".join(str(getattr(self, name)) for name in self.size_fields)
+        short = any(getattr(self, name) is None for name in self.size_fields)
+        size_fields = self.short_size_fields if short else self.size_fields
+        size = "x".join(str(getattr(self, name)) for name in size_fields)
         options = [
             str(value) if field.name == self.main_option else f"{field.name}={value}"
             for field in sorted(fields, key=lambda field: field.name != self.main_option)
-            if field.name not in self.size_fields
+            if field.name not in size_fields
             and (value := getattr(self, field.name)) != field.default
         ]
         return (
@@ -69,18 +74,21 @@ def _parse_stage(text: str) -> Stage:
         raise InputError(f"unknown codec {match['name']!r}; known: {', '.join(sorted(_stages))}")
     settings: dict[str, Any] = {}
     sizes = match["size"].split("x") if match["size"] else []
-    if len(sizes) != len(kind.size_fields) or not all(s.isdecimal() for s in sizes):
-        wanted = ":".join(filter(None, (kind.name, "x".join(kind.size_fields))))
+    short = len(sizes) == len(kind.short_size_fields) > 0
+    size_fields = kind.short_size_fields if short else kind.size_fields
+    if len(sizes) != len(size_fields) or not all(s.isdecimal() for s in sizes):
+        forms = [kind.size_fields, *filter(None, (kind.short_size_fields,))]
+        wanted = " or ".join(":".join(filter(None, (kind.name, "x".join(f)))) for f in forms)
         numbers = " with whole numbers" if kind.size_fields else ""
         raise InputError(f"codec {text!r}: expected {wanted}{numbers}")
-    settings.update(zip(kind.size_fields, map(int, sizes), strict=True))
+    settings.update(zip(size_fields, map(int, sizes), strict=True))
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for position, option in enumerate(filter(None, (match["options"] or "").split(","))):
         key, equals, value = option.partition("=")
         if not equals and kind.main_option is not None and position == 0:
             key, value = kind.main_option, option
         elif not equals or key not in known or key in settings:
-            choices = ", ".join(sorted(known - set(kind.size_fields)))
+            choices = ", ".join(sorted(known - set(size_fields)))
             raise InputError(f"codec {text!r}: bad option {option!r}; options are: {choices}")
         settings[key] = _number_or_text(value)
     return kind(**settings)

@@ -1,0 +1,138 @@
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
+#include "emcomp/compositional_trainer.hpp"
+#include "emcomp/parallel.hpp"
+
+namespace emcomp::bindings {
+
+namespace {
+
+CompositionalShape checked_shape(Eigen::Index dim, Eigen::Index codes, Eigen::Index codewords) {
+  if (dim < 1 || codes < 1 || codewords < 2 || codewords > 256) {
+    throw py::type_error("dim and codes must be positive and codewords from 2 to 256");
+  }
+  return {.dim = dim, .codes = codes, .codewords = codewords};
+}
+
+template <class Scalar>
+py::tuple as_tuple(CompositionalParameters<Scalar> parameters) {
+  py::tuple arrays(5);
+  std::size_t index = 0;
+  for (const RowMatrix<Scalar>* tensor : parameters.tensors()) {
+    arrays[index++] = DenseArray<Scalar>({tensor->rows(), tensor->cols()}, tensor->data());
+  }
+  return arrays;
+}
+
+template <class Scalar>
+CompositionalParameters<Scalar> from_tuple(const py::tuple& arrays,
+                                           const CompositionalShape& shape) {
+  auto parameters = CompositionalParameters<Scalar>::zeros(shape);
+  if (arrays.size() != 5) throw py::type_error("expected five parameters");
+  std::size_t index = 0;
+  for (RowMatrix<Scalar>* tensor : parameters.tensors()) {
+    const auto array = py::cast<DenseArray<Scalar>>(arrays[index++]);
+    if (array.ndim() != 2 || array.shape(0) != tensor->rows() || array.shape(1) != tensor->cols()) {
+      throw py::type_error("a parameter has the wrong shape");
+    }
+    std::copy_n(array.data(), tensor->size(), tensor->data());
+  }
+  return parameters;
+}
+
+template <class Scalar>
+py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noise,
+                   const py::tuple& arrays, Eigen::Index codes, Eigen::Index codewords,
+                   int threads) {
+  if (rows.ndim() != 2) throw py::type_error("rows must have shape (batch, dim)");
+  const CompositionalShape shape = checked_shape(rows.shape(1), codes, codewords);
+  const Eigen::Index batch = rows.shape(0);
+  if (noise.ndim() != 2 || noise.shape(0) != batch || noise.shape(1) != shape.logits()) {
+    throw py::type_error("noise must have shape (batch, codes * codewords)");
+  }
+  const auto parameters = from_tuple<Scalar>(arrays, shape);
+  auto result = CompositionalParameters<Scalar>::zeros(shape);
+  CompositionalLoss loss{};
+  const Scalar* row_data = rows.data();
+  const Scalar* noise_data = noise.data();
+  {
+    const py::gil_scoped_release release;
+    CompositionalPass<Scalar> pass(shape, batch);
+    std::copy_n(row_data, batch * shape.dim, pass.rows().data());
+    const auto given = [&](Eigen::Index row, Scalar* out, Eigen::Index count) {
+      std::copy_n(noise_data + row * count, count, out);
+    };
+    loss = pass.gradient(parameters, batch, given, result, threads);
+  }
+  return py::make_tuple(loss.loss, loss.squared_norm, as_tuple(result));
+}
+
+std::unique_ptr<CompositionalTrainer> make_trainer(const py::array& rows, Eigen::Index codes,
+                                                   Eigen::Index codewords, Eigen::Index batch,
+                                                   float learning_rate, double clip_norm,
+                                                   bool normalize, std::uint64_t seed) {
+  const MatrixView view = matrix_view(rows);
+  const CompositionalShape shape = checked_shape(view.dim, codes, codewords);
+  if (batch < 1 || batch > view.rows) throw py::type_error("batch must be from 1 to the rows");
+  const py::gil_scoped_release release;
+  return std::make_unique<CompositionalTrainer>(view, shape,
+                                                TrainingSettings{.batch = batch,
+                                                                 .learning_rate = learning_rate,
+                                                                 .clip_norm = clip_norm,
+                                                                 .normalize = normalize,
+                                                                 .seed = seed});
+}
+
+// The encoder alone, with what it needs to know of its shape.
+struct Encoder {
+  CompositionalShape shape;
+  CompositionalParameters<float> parameters;
+};
+
+void encode(const Encoder& encoder, const py::array& matrix, DenseArray<std::uint8_t>& codes,
+            int threads) {
+  const MatrixView view = matrix_view(matrix);
+  if (view.dim != encoder.shape.dim || codes.ndim() != 2 || codes.shape(0) != view.rows ||
+      codes.shape(1) != encoder.shape.codes) {
+    throw py::type_error("codes must have shape (rows, codes)");
+  }
+  std::uint8_t* to = codes.mutable_data();
+  const py::gil_scoped_release release;
+  encode_compositional(encoder.parameters, encoder.shape, view, to, threads);
+}
+
+}  // namespace
+
+void bind_compositional_codes(py::module_& module) {
+  module.def("compositional_gradient", &gradient<float>, py::arg("rows").noconvert(),
+             py::arg("noise").noconvert(), py::arg("parameters"), py::arg("codes"),
+             py::arg("codewords"), py::arg("threads"));
+  module.def("compositional_gradient", &gradient<double>, py::arg("rows").noconvert(),
+             py::arg("noise").noconvert(), py::arg("parameters"), py::arg("codes"),
+             py::arg("codewords"), py::arg("threads"),
+             "Loss, squared norm of the gradient and the gradient for given uniform noise.");
+
+  py::class_<Encoder>(module, "CompositionalEncoder", py::module_local())
+      .def("encode", &encode, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"),
+           "Hard codes of rows into uint8 (rows, codes).");
+
+  py::class_<CompositionalTrainer>(module, "CompositionalTrainer", py::module_local())
+      .def(py::init(&make_trainer), py::arg("rows"), py::arg("codes"), py::arg("codewords"),
+           py::arg("batch"), py::arg("learning_rate"), py::arg("clip_norm"), py::arg("normalize"),
+           py::arg("seed"))
+      .def("train", &CompositionalTrainer::train, py::arg("steps"), py::arg("threads"),
+           py::call_guard<py::gil_scoped_release>(), "Mean loss of some steps.")
+      .def("validation_loss", &CompositionalTrainer::validation_loss, py::arg("threads"),
+           py::call_guard<py::gil_scoped_release>())
+      .def("keep", &CompositionalTrainer::keep, "Remember the parameters.")
+      .def("restore", &CompositionalTrainer::restore, "Return to those remembered.")
+      .def_property_readonly("steps_per_epoch", &CompositionalTrainer::steps_per_epoch)
+      .def_property_readonly(
+          "parameters",
+          [](const CompositionalTrainer& trainer) { return as_tuple(trainer.parameters()); })
+      .def_property_readonly("encoder", [](const CompositionalTrainer& trainer) {
+        return Encoder{trainer.shape(), trainer.parameters()};
+      });
+}
+
+}  // namespace emcomp::bindings
