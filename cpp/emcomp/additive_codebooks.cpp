@@ -57,6 +57,7 @@ void AdditiveStatistics::merge(const AdditiveStatistics& other) {
 
 std::vector<std::uint32_t> AdditiveStatistics::counts() const {
   std::vector<std::uint32_t> counts;
+  counts.reserve(static_cast<std::size_t>(shape_.all_codewords()));
   for (std::int64_t i = 0; i < shape_.all_codewords(); ++i) {
     counts.push_back(meetings_[at(i * (shape_.all_codewords() + 1))]);
   }

@@ -101,6 +101,7 @@ void encode_uniform(const MatrixView& matrix, std::int64_t first_row, int bits, 
                            ? stochastic_codes<kBits>(values, step, simd::load(random.data() + c))
                            : nearest_codes<kBits>(values, step);
           if (c + kLanes > dim) {  // unused bits are zero
+            // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound): c < dim wherever c < padded
             for (std::int64_t lane = dim - c; lane < kLanes; ++lane) codes[lane] = 0;
           }
           simd::pack<kBits>(codes, target);
