@@ -56,6 +56,11 @@ class Codec(ABC):
     size_fields: ClassVar[tuple[str, ...]]
     """Fields written after the colon, joined by ``x``; the others are options."""
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[Codec]:  # noqa: ARG003
+        """The settings worth trying on a table of this shape where nobody has named any."""
+        return []
+
     @abstractmethod
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError if a table of this shape cannot be compressed so."""
@@ -93,6 +98,11 @@ def register(codec: CodecClass) -> CodecClass:
     """Class decorator: make a codec known by its name."""
     _codecs[codec.name] = codec
     return codec
+
+
+def default_candidates(shape: tuple[int, int]) -> list[Codec]:
+    """What every codec there is offers for a table of this shape."""
+    return [candidate for kind in _codecs.values() for candidate in kind.candidates(shape)]
 
 
 def _number_or_text(text: str) -> int | float | str:
