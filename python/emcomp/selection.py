@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emcomp.budget import budget_bytes
 from emcomp.codec import Codec, Progress, default_candidates, parse_codec
-from emcomp.compress import encode
+from emcomp.compress import encode, make_vocabulary
 from emcomp.errors import InputError, RankWarning
 from emcomp.evaluation import Evaluation
 from emcomp.measures.registry import resolve_measures
@@ -36,6 +36,7 @@ def select(
     measure: str | Sequence[str] = "eos",
     *,
     minimum: float | None = None,
+    words: Iterable[str | bytes] | None = None,
     seed: int = 0,
     state: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
@@ -60,6 +61,7 @@ def select(
             are shown beside it. Whether higher or lower is better is the measure's own affair.
         minimum: the score that is good enough: at least this where higher is better, at most this
             where lower is.
+        words: the rows' words, if X does not bring its own.
         seed: of rows that measures draw.
         state: a file that keeps what is finished, so that a run that was interrupted, or one with
             more candidates, does not do it again. It is replaced as a whole after each candidate.
@@ -97,11 +99,12 @@ def select(
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
+    if isinstance(X, WordVectors) and words is None:
+        words = X.words
+    vocabulary = make_vocabulary(words, source.shape[0])
     refuse_nonfinite(source, thread_count, _no_progress)
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)
-    words = X.words if isinstance(X, WordVectors) else None
-    vocabulary = None if words is None else Vocabulary.from_words(words)
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
     work = _Work(progress or _no_progress, left, source.shape[0])
     trials = _Trials(

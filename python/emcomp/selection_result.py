@@ -38,11 +38,15 @@ class Rule:
     minimum: float | None = None
     """The score that is good enough; among those the smallest is the best."""
 
+    def score(self, candidate: Candidate) -> float:
+        """The deciding score."""
+        score = candidate.scores[self.measure]
+        assert score is not None  # others are not ranked
+        return score
+
     def badness(self, candidate: Candidate) -> float:
         """The deciding score, turned so that lower is better."""
-        score = candidate.scores[self.measure]
-        assert score is not None
-        return -score if self.higher_is_better else score
+        return -self.score(candidate) if self.higher_is_better else self.score(candidate)
 
     def suffices(self, candidate: Candidate) -> bool:
         """Whether the score is good enough."""
@@ -176,8 +180,8 @@ def explain(
     """Why the pick, in words, and what the next smaller table would cost."""
 
     def cost(candidate: Candidate) -> str:
-        score = candidate.scores[rule.measure]
-        return f"{format_bytes(candidate.nbytes)}, {rule.measure} {score:.4g}"
+        score = f"{rule.score(candidate):.4g}"
+        return f"{format_bytes(candidate.nbytes)}, {rule.measure} {score}"
 
     extreme = "highest" if rule.higher_is_better else "lowest"
     if pick is None:
@@ -186,7 +190,7 @@ def explain(
             f"{ranked[0].codec} ({cost(ranked[0])})."
         )
     if rule.minimum is None:
-        why = f"{pick.codec} ({cost(pick)}) has the {extreme} {rule.measure} of {len(ranked)}."
+        why = f"{pick.codec} ({cost(pick)}) has the {extreme} {rule.measure} of {len(ranked)} tried."
     else:
         why = f"{pick.codec} ({cost(pick)}) is the smallest with {rule.measure} {_bound(rule)}."
     smaller = [c for c in front if c.nbytes <= (1 - _WORTHWHILE) * pick.nbytes]
