@@ -72,6 +72,7 @@ def draw_front(selection: Selection, path: Path) -> None:
     axes.margins(x=0.12, y=0.08)
     _draw_limits(axes, selection)
     _label_sizes(axes, selection.shape)
+    _label_scores(axes)
     better = "higher" if rule.higher_is_better else "lower"
     axes.set_ylabel(f"{rule.measure} ({better} is better)", color=_GREY)
     rows, dim = selection.shape
@@ -90,7 +91,7 @@ def draw_spectra(spectra: Mapping[str, Spectrum], path: Path) -> None:
         OSError: if the file cannot be written.
     """
     figure, axes = _new_figure()
-    axes.set_yscale("log")
+    _scale_logarithmically(axes)
     ends: list[tuple[float, float, str, str]] = []
     for number, (name, spectrum) in enumerate(spectra.items()):
         values = spectrum.singular_values[: spectrum.rank]
@@ -130,19 +131,41 @@ def _family(codec: str) -> str:
 
 
 def _scale_scores(axes: Axes, scores: np.ndarray[Any, Any], *, higher_is_better: bool) -> None:
-    from matplotlib.ticker import FixedLocator, NullLocator
-
+    """The scale of the scores, before anything is drawn on it."""
     if not higher_is_better:
         if (scores > 0).all():
-            axes.set_yscale("log")
+            _scale_logarithmically(axes)
         return
-    if not ((scores > 0) & (scores < 1)).all():
-        return
-    axes.set_yscale("function", functions=(_to_loss_scale, _from_loss_scale))
-    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999]
-    axes.yaxis.set_major_locator(FixedLocator([0.0, *ticks, 0.99999]))
+    if ((scores > 0) & (scores < 1)).all():
+        axes.set_yscale("function", functions=(_to_loss_scale, _from_loss_scale))
+
+
+def _scale_logarithmically(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.5f}".rstrip("0"))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _label_scores(axes: Axes) -> None:
+    """Round scores along the scale of one minus the score, as many as there is room for."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    if axes.get_yscale() != "function":
+        return
+    places = _to_loss_scale(axes.get_ylim())
+    nines = [1 - 10.0**-power for power in range(1, 12)]
+    between = [1 - digit * 10.0**-power for digit in (5, 2, 3, 7, 8, 9) for power in range(1, 12)]
+    ticks: list[float] = []
+    for tick in [*nines, *between]:
+        apart = np.abs(_to_loss_scale(tick) - _to_loss_scale(ticks)) / (places[1] - places[0])
+        if places[0] <= _to_loss_scale(tick) <= places[1] and (apart > 0.045).all():
+            ticks.append(tick)
+    axes.yaxis.set_major_locator(FixedLocator(sorted(ticks)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.12f}".rstrip("0"))
 
 
 def _to_loss_scale(score: Any) -> Any:

@@ -190,7 +190,9 @@ def explain(
             f"{ranked[0].codec} ({cost(ranked[0])})."
         )
     if rule.minimum is None:
-        why = f"{pick.codec} ({cost(pick)}) has the {extreme} {rule.measure} of {len(ranked)} tried."
+        why = (
+            f"{pick.codec} ({cost(pick)}) has the {extreme} {rule.measure} of {len(ranked)} tried."
+        )
     else:
         why = f"{pick.codec} ({cost(pick)}) is the smallest with {rule.measure} {_bound(rule)}."
     smaller = [c for c in front if c.nbytes <= (1 - _WORTHWHILE) * pick.nbytes]
