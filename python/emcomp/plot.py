@@ -157,7 +157,9 @@ def _label_scores(axes: Axes) -> None:
         return
     places = _to_loss_scale(axes.get_ylim())
     nines = [1 - 10.0**-power for power in range(1, 12)]
-    between = [1 - digit * 10.0**-power for digit in (5, 2, 3, 7, 8, 9) for power in range(1, 12)]
+    between = [
+        1 - digit * 10.0**-power for digit in (5, 2, 3, 7, 8, 4, 6) for power in range(1, 12)
+    ]
     ticks: list[float] = []
     for tick in [*nines, *between]:
         apart = np.abs(_to_loss_scale(tick) - _to_loss_scale(ticks)) / (places[1] - places[0])
