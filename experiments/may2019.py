@@ -20,7 +20,7 @@ TASKS = {"SQuAD": "qa_best-f1", "SST": "sentiment_sst_test-acc"}
 METHODS = ("kmeans", "uniform_det", "dccl", "dim_reduction")
 COLUMNS = [(task, embedding) for task in TASKS for embedding in EMBEDDINGS]
 
-# Reference figures, as published or recomputed by others from the same points: SQuAD, then SST, columns as COLUMNS.
+# Published, or recomputed by others from the same points: SQuAD, then SST, columns as COLUMNS.
 SPEARMAN = {
     "PIP": "-0.49 -0.34 0.26 -0.29 -0.21 0.08",
     "Delta": "-0.46 0.31 -0.40 -0.39 0.40 -0.27",
