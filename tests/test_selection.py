@@ -121,6 +121,16 @@ def test_ties_go_to_the_smaller_then_to_the_first_string():
     assert again.ranked == result.ranked
 
 
+def test_scores_that_differ_by_rounding_alone_are_ties():
+    few_rows = X[:4, :6]  # every table spans all that four rows can
+    with pytest.warns(RankWarning):
+        result = select(few_rows, "2x", ["uniform:1", "uniform:2", "uniform:3", "uniform:4"])
+    full = [c for c in result.ranked if c.scores["eos"] == pytest.approx(4 / 6, abs=1e-9)]
+    assert len(full) > 1
+    assert result.pick == min(full, key=lambda c: c.nbytes)
+    assert result.front[-1] == result.pick
+
+
 def test_default_candidates_come_from_every_codec(monkeypatch):
     for shape in ((100, 300), (100, 8), (3, 1)):
         offered = default_candidates(shape)

@@ -46,8 +46,8 @@ def select(
     """Compress a table in every way that fits a budget, and choose the best by a measure.
 
     With a budget the candidate of the best score is picked; with ``minimum`` the smallest whose
-    score suffices, of those within the budget if there is one. Ties go to the smaller table, then
-    the better score, then the codec whose string sorts first. Sizes are known beforehand: what
+    score suffices, of those within the budget if there is one. Ties, scores alike in nine digits, go
+    to the smaller table, then the better score, then the codec whose string sorts first. Sizes are known beforehand: what
     cannot fit is never tried. The table's own sums are computed once; each candidate is fitted,
     encoded and measured, and only the best so far is kept in memory.
 
@@ -115,6 +115,7 @@ def select(
         name = str(codec)
         if name not in kept.finished:
             kept.finish(name, trials.run(codec, size))
+            work.finish()
         outcome = kept.finished[name]
         if "failed" in outcome:
             failed[name] = outcome["failed"]
@@ -234,8 +235,6 @@ class _Trials:
                 scores = self._evaluation.scores(table, name)
         except InputError as error:
             return {"failed": str(error)}
-        finally:
-            self._work.finish()
         values = {measure: score.value for measure, score in scores.items()}
         decisive = values[self._rule.measure]
         if decisive is None or math.isnan(decisive):

@@ -45,15 +45,16 @@ class Rule:
         return score
 
     def badness(self, candidate: Candidate) -> float:
-        """The deciding score, turned so that lower is better."""
-        return -self.score(candidate) if self.higher_is_better else self.score(candidate)
+        """The deciding score, turned so that lower is better, to nine digits: more are rounding."""
+        score = float(f"{self.score(candidate):.9g}")
+        return -score if self.higher_is_better else score
 
     def suffices(self, candidate: Candidate) -> bool:
         """Whether the score is good enough."""
         if self.minimum is None:
             return True
-        limit = -self.minimum if self.higher_is_better else self.minimum
-        return self.badness(candidate) <= limit
+        score = self.score(candidate)
+        return score >= self.minimum if self.higher_is_better else score <= self.minimum
 
     def order(self, candidate: Candidate) -> tuple[Any, ...]:
         """A key that sorts the best first: by score, or by size among those good enough."""
