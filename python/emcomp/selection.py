@@ -46,10 +46,10 @@ def select(
     """Compress a table in every way that fits a budget, and choose the best by a measure.
 
     With a budget the candidate of the best score is picked; with ``minimum`` the smallest whose
-    score suffices, of those within the budget if there is one. Ties, scores alike in nine digits, go
-    to the smaller table, then the better score, then the codec whose string sorts first. Sizes are known beforehand: what
-    cannot fit is never tried. The table's own sums are computed once; each candidate is fitted,
-    encoded and measured, and only the best so far is kept in memory.
+    score suffices, of those within the budget if there is one. Ties, which are scores alike in nine
+    digits, go to the smaller table, then to the codec whose string sorts first. Sizes are known
+    beforehand: what cannot fit is never tried. The table's own sums are computed once; each
+    candidate is fitted, encoded and measured, and only the best so far is kept in memory.
 
     Args:
         X: the table, as `emcomp.compress` takes it.
