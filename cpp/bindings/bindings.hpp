@@ -8,6 +8,7 @@ namespace emcomp::bindings {
 void bind_bit_packing(pybind11::module_& module);
 void bind_uniform(pybind11::module_& module);
 void bind_value_histogram(pybind11::module_& module);
+void bind_levels(pybind11::module_& module);
 void bind_row_reader(pybind11::module_& module);
 void bind_checksum(pybind11::module_& module);
 void bind_vocabulary(pybind11::module_& module);
@@ -15,5 +16,8 @@ void bind_vectors(pybind11::module_& module);
 void bind_squared_error(pybind11::module_& module);
 void bind_gram(pybind11::module_& module);
 void bind_neighbours(pybind11::module_& module);
+void bind_kmeans(pybind11::module_& module);
+void bind_product_quantizer(pybind11::module_& module);
+void bind_residual_quantizer(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -45,6 +45,7 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_bit_packing(module);
   emcomp::bindings::bind_uniform(module);
   emcomp::bindings::bind_value_histogram(module);
+  emcomp::bindings::bind_levels(module);
   emcomp::bindings::bind_row_reader(module);
   emcomp::bindings::bind_checksum(module);
   emcomp::bindings::bind_vocabulary(module);
@@ -52,4 +53,7 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_squared_error(module);
   emcomp::bindings::bind_gram(module);
   emcomp::bindings::bind_neighbours(module);
+  emcomp::bindings::bind_kmeans(module);
+  emcomp::bindings::bind_product_quantizer(module);
+  emcomp::bindings::bind_residual_quantizer(module);
 }

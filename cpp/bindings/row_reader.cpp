@@ -1,7 +1,10 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "emcomp/additive_reader.hpp"
 #include "emcomp/bit_packing.hpp"
+#include "emcomp/levels.hpp"
 #include "emcomp/lookup.hpp"
+#include "emcomp/product_reader.hpp"
 #include "emcomp/uniform_reader.hpp"
 
 namespace emcomp::bindings {
@@ -129,6 +132,49 @@ Reader uniform_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, i
                 {codes, steps});
 }
 
+Reader level_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int bits,
+                    std::int64_t group, const Floats& levels) {
+  const LevelTable table{.values = levels.data(), .group = group, .bits = bits};
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  if (rows < 1 || codes.shape(1) != row_bytes(dim, bits)) {
+    throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
+  }
+  if (levels.size() != table.groups(dim) * table.count()) {
+    throw py::type_error("levels must have shape (groups, 2**bits)");
+  }
+  return Reader(make_level_reader(codes.data(), rows, dim, table), {codes});
+}
+
+Reader product_reader(const DenseArray<std::uint8_t>& codes, std::int64_t parts, int bits,
+                      const Floats& codebook) {
+  const ProductLayout layout = {
+      .dim = codebook.ndim() == 2 ? codebook.shape(1) : 0, .parts = parts, .bits = bits};
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  if (bits < 1 || bits > 12 || parts < 1 || parts > layout.dim ||
+      codebook.shape(0) != layout.codewords()) {
+    throw py::type_error("codebook must have shape (2**bits, dim), with dim at least parts");
+  }
+  if (rows < 1 || codes.shape(1) != layout.row_bytes()) {
+    throw py::type_error("codes must have shape (rows, (parts * bits + 7) // 8)");
+  }
+  return Reader(make_product_reader(codes.data(), rows, layout, codebook.data()), {codes});
+}
+
+Reader additive_reader(const DenseArray<std::uint8_t>& codes, int bits, const Floats& codebooks) {
+  if (bits < 1 || bits > 12 || codebooks.ndim() != 3 || codebooks.size() == 0 ||
+      codebooks.shape(1) != 1 << bits) {
+    throw py::type_error("codebooks must have shape (stages, 2**bits, dim)");
+  }
+  const std::int64_t stages = codebooks.shape(0);
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  if (rows < 1 || codes.shape(1) != (stages * bits + 7) / 8) {
+    throw py::type_error("codes must have shape (rows, (stages * bits + 7) // 8)");
+  }
+  return Reader(
+      make_additive_reader(codes.data(), rows, codebooks.shape(2), stages, bits, codebooks.data()),
+      {codes, codebooks});
+}
+
 }  // namespace
 
 void bind_row_reader(py::module_& module) {
@@ -148,6 +194,15 @@ void bind_row_reader(py::module_& module) {
   module.def("uniform_reader", &uniform_reader, py::arg("codes").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("group"), py::arg("steps"), py::arg("by_row"),
              "A reader of uniformly quantized rows; keeps its arrays alive.");
+  module.def("level_reader", &level_reader, py::arg("codes").noconvert(), py::arg("dim"),
+             py::arg("bits"), py::arg("group"), py::arg("levels").noconvert(),
+             "A reader of rows whose codes index levels (groups, 2**bits); keeps codes alive.");
+  module.def("product_reader", &product_reader, py::arg("codes").noconvert(), py::arg("parts"),
+             py::arg("bits"), py::arg("codebook").noconvert(),
+             "A reader of product-quantized rows; keeps the codes alive.");
+  module.def("additive_reader", &additive_reader, py::arg("codes").noconvert(), py::arg("bits"),
+             py::arg("codebooks").noconvert(),
+             "A reader of rows that are sums of codewords; keeps its arrays alive.");
 }
 
 }  // namespace emcomp::bindings

@@ -57,12 +57,13 @@ void bind_value_histogram(py::module_& module) {
            "Distance between uniform levels under a clipping rule.");
 
   py::class_<ColumnHistograms>(module, "ColumnHistograms", py::module_local())
-      .def(py::init<std::int64_t>(), py::arg("dim"))
+      .def(py::init<std::int64_t, std::int64_t, int>(), py::arg("dim"), py::arg("group") = 1,
+           py::arg("mantissa_bits") = 8)
       .def(
           "update",
           [](ColumnHistograms& histograms, const py::array& matrix, int threads) {
             const MatrixView view = matrix_view(matrix);
-            if (view.dim != static_cast<std::int64_t>(histograms.columns().size())) {
+            if (view.dim != histograms.dim()) {
               throw py::type_error("the matrix has another number of columns");
             }
             const py::gil_scoped_release release;
@@ -75,14 +76,14 @@ void bind_value_histogram(py::module_& module) {
       .def(
           "steps",
           [](const ColumnHistograms& histograms, int bits, Clipping clipping, int threads) {
-            py::array_t<float> steps(static_cast<py::ssize_t>(histograms.columns().size()));
+            py::array_t<float> steps(static_cast<py::ssize_t>(histograms.groups().size()));
             float* out = steps.mutable_data();
             const py::gil_scoped_release release;
             choose_column_steps(histograms, bits, clipping, out, threads);
             return steps;
           },
           py::arg("bits"), py::arg("clipping"), py::arg("threads"),
-          "Distance between uniform levels for each column, float32 (dim,).");
+          "Distance between uniform levels for each column, float32 (groups,).");
 }
 
 }  // namespace emcomp::bindings

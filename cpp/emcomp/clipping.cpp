@@ -295,7 +295,7 @@ double choose_step(const ValueHistogram& histogram, int bits, Clipping clipping)
 
 void choose_column_steps(const ColumnHistograms& histograms, int bits, Clipping clipping,
                          float* steps, int threads) {
-  const std::vector<ValueHistogram>& columns = histograms.columns();
+  const std::vector<ValueHistogram>& columns = histograms.groups();
   parallel_blocks(static_cast<std::int64_t>(columns.size()), 1, threads,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t c = begin; c < end; ++c) {

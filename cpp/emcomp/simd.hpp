@@ -158,17 +158,17 @@ inline constexpr std::uint64_t kByteMask = 0x0101010101010101ull * ((1u << kBits
 
 }  // namespace detail
 
-// kLanes codes of kBits each from kChunkBytes<kBits> bytes; reads kReadBytes.
+// kLanes codes of kBits each from kChunkBytes<kBits> bytes, each in the low bits of its lane below
+// bits of the next codes; reads kReadBytes.
 template <int kBits>
-inline Ints unpack(const std::uint8_t* bytes) {
-  constexpr std::int32_t kMask = (1 << kBits) - 1;
+inline Ints unpack_unmasked(const std::uint8_t* bytes) {
 #if defined(EMCOMP_SIMD_512)
   const auto& constants = detail::kUnpacking<kBits>;
   const __m512i chunk =
       _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
   const __m512i spread = _mm512_shuffle_epi8(chunk, _mm512_load_si512(constants.shuffle.data()));
-  const __m512i shifted = _mm512_srlv_epi32(spread, _mm512_load_si512(constants.shift.data()));
-  return reinterpret_cast<Ints>(_mm512_and_si512(shifted, _mm512_set1_epi32(kMask)));
+  return reinterpret_cast<Ints>(
+      _mm512_srlv_epi32(spread, _mm512_load_si512(constants.shift.data())));
 #elif defined(__AVX2__)
   const auto& constants = detail::kUnpacking<kBits>;
   std::int64_t word;
@@ -176,18 +176,23 @@ inline Ints unpack(const std::uint8_t* bytes) {
   const __m256i spread = _mm256_shuffle_epi8(
       _mm256_set1_epi64x(word),
       _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shuffle.data())));
-  const __m256i shifted = _mm256_srlv_epi32(
-      spread, _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shift.data())));
-  return reinterpret_cast<Ints>(_mm256_and_si256(shifted, _mm256_set1_epi32(kMask)));
+  return reinterpret_cast<Ints>(_mm256_srlv_epi32(
+      spread, _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shift.data()))));
 #else
   std::uint64_t word = 0;
   for (int i = 0; i < kBits; ++i) word |= std::uint64_t{bytes[i]} << (8 * i);
   Ints codes;
   for (int lane = 0; lane < kLanes; ++lane) {
-    codes[lane] = static_cast<std::int32_t>(word >> (lane * kBits)) & kMask;
+    codes[lane] = static_cast<std::int32_t>(word >> (lane * kBits));
   }
   return codes;
 #endif
+}
+
+// The codes themselves.
+template <int kBits>
+inline Ints unpack(const std::uint8_t* bytes) {
+  return unpack_unmasked<kBits>(bytes) & ((1 << kBits) - 1);
 }
 
 // Packs kLanes codes into kChunkBytes<kBits> bytes; writes up to 8 bytes past them.

@@ -3,6 +3,7 @@
 #include "emcomp/bit_packing.hpp"
 #include "emcomp/chunk_reader.hpp"
 #include "emcomp/half.hpp"
+#include "emcomp/levels.hpp"
 #include "emcomp/packed_rows.hpp"
 
 namespace emcomp {
@@ -55,7 +56,7 @@ struct RowStepChunks {
   Row row(std::int64_t index) const {
     return {codes.row(index), simd::broadcast(steps[index * row_stride])};
   }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     return scaled<kBits>(row.bytes, index, row.step);
   }
   void prefetch(std::int64_t index) const {
@@ -72,7 +73,7 @@ struct ColumnStepChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     return scaled<kBits>(row, index, simd::load(steps.data() + index * kLanes));
   }
   void prefetch(std::int64_t index) const { codes.prefetch(index); }
@@ -90,7 +91,7 @@ struct GroupStepChunks {
     std::int64_t first_step;
   };
   Row row(std::int64_t index) const { return {codes.row(index), index * layout.row_stride}; }
-  Floats chunk(const Row& row, std::int64_t index) const {
+  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
     const std::int64_t first = index * kLanes / layout.group;
     const std::int64_t last =
         std::min((index * kLanes + kLanes - 1) / layout.group, layout.row_stride - 1);
@@ -109,13 +110,30 @@ struct GroupStepChunks {
   }
 };
 
+// Up to this width the levels fit the registers, and looking one up is quicker than computing it.
+constexpr int kRegisterBits = 5;
+
+std::vector<float> uniform_levels(int bits, float step) {
+  std::vector<float> levels(std::size_t{1} << bits);
+  const float half = static_cast<float>((1 << bits) - 1) / 2.0f;
+  for (std::size_t code = 0; code < levels.size(); ++code) {
+    levels[code] = (static_cast<float>(code) - half) * step;
+  }
+  return levels;
+}
+
 }  // namespace
 
 std::unique_ptr<RowReader> make_uniform_reader(const std::uint8_t* codes, std::int64_t rows,
                                                std::int64_t dim, int bits, StepLayout layout,
                                                const std::byte* steps, DType step_dtype) {
-  PackedRows packed(codes, rows, row_bytes(dim, bits));
   const StepValues values(steps, step_dtype);
+  if (layout.group >= dim && layout.row_stride == 0 && bits <= kRegisterBits) {
+    const std::vector<float> levels = uniform_levels(bits, values[0]);
+    return make_level_reader(codes, rows, dim,
+                             {.values = levels.data(), .group = dim, .bits = bits});
+  }
+  PackedRows packed(codes, rows, row_bytes(dim, bits));
   return for_bits(bits, [&](auto width) -> std::unique_ptr<RowReader> {
     constexpr int kBits = width;
     if (layout.group >= dim) {

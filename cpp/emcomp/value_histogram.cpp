@@ -160,17 +160,19 @@ void add_matrix(ValueHistogram& histogram, const MatrixView& matrix, int threads
   });
 }
 
-ColumnHistograms::ColumnHistograms(std::int64_t dim) {
-  constexpr int kMantissaBits = 8;
-  columns_.reserve(static_cast<std::size_t>(dim));
-  for (std::int64_t c = 0; c < dim; ++c) columns_.emplace_back(kMantissaBits);
+ColumnHistograms::ColumnHistograms(std::int64_t dim, std::int64_t group, int mantissa_bits)
+    : dim_(dim), group_(group) {
+  const std::int64_t groups = (dim + group - 1) / group;
+  groups_.reserve(static_cast<std::size_t>(groups));
+  for (std::int64_t g = 0; g < groups; ++g) groups_.emplace_back(mantissa_bits);
 }
 
 void ColumnHistograms::add(const MatrixView& matrix, int threads) {
-  // Each thread owns some of the columns and reads only those.
+  // Each thread owns some of the groups and reads only their columns, a few at a time.
   constexpr std::int64_t kColumns = 16;
   constexpr std::int64_t kRows = 4096;
-  parallel_blocks(matrix.dim, kColumns, threads, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t share = std::max<std::int64_t>(1, kColumns / group_) * group_;
+  parallel_blocks(matrix.dim, share, threads, [&](std::int64_t begin, std::int64_t end) {
     // The transposed view makes a column's entries lie side by side in the scratch block.
     std::vector<float> scratch(static_cast<std::size_t>(kColumns * kRows));
     for (std::int64_t first = 0; first < matrix.rows; first += kRows) {
@@ -180,21 +182,25 @@ void ColumnHistograms::add(const MatrixView& matrix, int threads) {
       columns.rows = matrix.dim;
       columns.dim = count;
       std::swap(columns.row_stride, columns.column_stride);
-      load_rows(columns, begin, end - begin, scratch.data());
-      for (std::int64_t c = begin; c < end; ++c) {
-        columns_[static_cast<std::size_t>(c)].add(scratch.data() + (c - begin) * count, count);
+      for (std::int64_t strip = begin; strip < end; strip += kColumns) {
+        const std::int64_t strip_end = std::min(strip + kColumns, end);
+        load_rows(columns, strip, strip_end - strip, scratch.data());
+        for (std::int64_t c = strip; c < strip_end; ++c) {
+          groups_[static_cast<std::size_t>(c / group_)].add(scratch.data() + (c - strip) * count,
+                                                            count);
+        }
       }
     }
   });
 }
 
 void ColumnHistograms::merge(const ColumnHistograms& other) {
-  for (std::size_t c = 0; c < columns_.size(); ++c) columns_[c].merge(other.columns_[c]);
+  for (std::size_t g = 0; g < groups_.size(); ++g) groups_[g].merge(other.groups_[g]);
 }
 
 std::uint64_t ColumnHistograms::nonfinite() const {
   std::uint64_t total = 0;
-  for (const ValueHistogram& column : columns_) total += column.nonfinite();
+  for (const ValueHistogram& group : groups_) total += group.nonfinite();
   return total;
 }
 

@@ -65,19 +65,23 @@ class ValueHistogram {
 // Adds all entries of a matrix.
 void add_matrix(ValueHistogram& histogram, const MatrixView& matrix, int threads);
 
-// A histogram for each column. Its bins are wider, to bound the memory of tables with many columns.
+// A histogram for each column, or each group of `group` neighbouring columns (the last may be
+// smaller). Its bins are wider by default, to bound the memory of tables with many columns.
 class ColumnHistograms {
  public:
-  explicit ColumnHistograms(std::int64_t dim);
+  explicit ColumnHistograms(std::int64_t dim, std::int64_t group = 1, int mantissa_bits = 8);
 
   void add(const MatrixView& matrix, int threads);
   void merge(const ColumnHistograms& other);
 
-  const std::vector<ValueHistogram>& columns() const { return columns_; }
+  std::int64_t dim() const { return dim_; }
+  const std::vector<ValueHistogram>& groups() const { return groups_; }
   std::uint64_t nonfinite() const;
 
  private:
-  std::vector<ValueHistogram> columns_;
+  std::int64_t dim_;
+  std::int64_t group_;
+  std::vector<ValueHistogram> groups_;
 };
 
 }  // namespace emcomp

@@ -40,7 +40,10 @@ from emcomp.measures import (
     spectral_error,
     spectrum,
 )
+from emcomp.product import ProductQuantization
 from emcomp.report import Report
+from emcomp.residual import ResidualQuantization
+from emcomp.scalar_kmeans import KMeans
 from emcomp.selection import select
 from emcomp.selection_error import Point, SelectionError, evaluate_selection
 from emcomp.selection_result import Selection
@@ -55,6 +58,7 @@ from emcomp.theory import (
     uniform_eos_bound,
 )
 from emcomp.uniform import Uniform
+from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
 from emcomp.vectors import WordVectors, read_vectors
 
@@ -68,9 +72,12 @@ __all__ = [
     "EmcompWarning",
     "FormatError",
     "InputError",
+    "KMeans",
     "Point",
+    "ProductQuantization",
     "RankWarning",
     "Report",
+    "ResidualQuantization",
     "Selection",
     "SelectionError",
     "Spectrum",
@@ -95,6 +102,7 @@ __all__ = [
     "expected_risk_gap",
     "frobenius_error",
     "gain_and_noise",
+    "kmeans",
     "lambdas",
     "linear_map_error",
     "linear_map_spectral_error",

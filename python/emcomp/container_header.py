@@ -204,8 +204,8 @@ def _what_else(buffer: memoryview) -> str:
     """What a file is that is not an emcomp file."""
     try:
         read_header(buffer)
-    except FormatError as error:
-        return f"not an emcomp file ({error})"
+    except FormatError:
+        return "not an emcomp file; compress a table with 'emcomp compress' to make one"
     return "a plain safetensors file, not an emcomp file: compress it with 'emcomp compress' first"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emcomp.budget import budget_bytes
+from emcomp.checks import refuse_nonfinite
 from emcomp.codec import Codec, Progress, default_candidates, parse_codec
 from emcomp.compress import encode, make_vocabulary
 from emcomp.errors import InputError, RankWarning
@@ -20,7 +21,6 @@ from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
 from emcomp.threads import resolve_threads
-from emcomp.uniform import refuse_nonfinite
 from emcomp.vectors import WordVectors, read_vectors
 from emcomp.vocabulary import Vocabulary
 

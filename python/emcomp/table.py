@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emcomp import container
+from emcomp.arrays import as_ids, core_view, output_array
 from emcomp.codec import Codec, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
 from emcomp.sizes import format_bytes
@@ -132,9 +133,9 @@ class CompressedEmbedding:
             IndexError: for an id out of range, naming it.
             InputError: for ids that are not integers, or an ``out`` that does not fit.
         """
-        wanted = _as_ids(ids)
-        result = _output(out, (*wanted.shape, self.dim), dtype)
-        self._reader.gather(wanted, _native(result), resolve_threads(threads))
+        wanted = as_ids(ids)
+        result = output_array(out, (*wanted.shape, self.dim), dtype)
+        self._reader.gather(wanted, core_view(result), resolve_threads(threads))
         return result
 
     def decode(
@@ -160,8 +161,8 @@ class CompressedEmbedding:
             raise IndexError(
                 f"rows {first} to {first + number} are out of range for a table of {len(self)} rows"
             )
-        result = _output(out, (number, self.dim), dtype)
-        self._reader.read(first, _native(result), resolve_threads(threads))
+        result = output_array(out, (number, self.dim), dtype)
+        self._reader.read(first, core_view(result), resolve_threads(threads))
         return result
 
     def read(self, first: int, count: int) -> NDArray[Any]:
@@ -199,13 +200,13 @@ class CompressedEmbedding:
             IndexError: for an id out of range, naming it, and for offsets that do not ascend.
             InputError: for arguments that do not fit together.
         """
-        wanted = _as_ids(ids)
+        wanted = as_ids(ids)
         if offsets is None:
             if wanted.ndim != 2:
                 raise InputError(f"ids without offsets must have 2 dimensions, not {wanted.ndim}")
             starts = np.arange(wanted.shape[0], dtype=np.int64) * wanted.shape[1]
         else:
-            starts = _as_ids(offsets)
+            starts = as_ids(offsets)
             if wanted.ndim != 1 or starts.ndim != 1:
                 raise InputError("ids and offsets must have one dimension")
             if starts.size and starts[0] != 0:
@@ -223,7 +224,7 @@ class CompressedEmbedding:
                 raise InputError(
                     f"weights of shape {scale.shape} do not fit ids of shape {wanted.shape}"
                 )
-        result = _output(out, (starts.size, self.dim), np.float32)
+        result = output_array(out, (starts.size, self.dim), np.float32)
         self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
         return result
 
@@ -374,41 +375,3 @@ def _unpickle(
 ) -> CompressedEmbedding:
     vocabulary = None if words is None else Vocabulary.from_tensors(words)
     return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
-
-
-def _as_ids(ids: ArrayLike) -> NDArray[np.int64]:
-    array = np.asarray(ids)
-    if array.dtype == np.int64 and array.flags.c_contiguous and array.dtype.isnative:
-        return array
-    if array.dtype.kind not in "iu" and array.size:
-        hint = "; use np.flatnonzero for a mask" if array.dtype.kind == "b" else ""
-        raise InputError(f"ids must be integers, not {array.dtype}{hint}")
-    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise IndexError(f"row {int(array.max())} is out of range")
-    return np.ascontiguousarray(array, np.int64).reshape(array.shape)
-
-
-def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """The array as the core takes it: bfloat16 as its bits."""
-    return array if array.dtype.kind == "f" else array.view(np.uint16)
-
-
-def _output(
-    out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike | None
-) -> NDArray[Any]:
-    if out is None and dtype is None:
-        return np.empty(shape, np.float32)
-    wanted = np.dtype(out.dtype if dtype is None and out is not None else dtype)
-    known = wanted.type in (np.float32, np.float16, np.float64) or wanted.name == "bfloat16"
-    if not known or not wanted.isnative:
-        raise InputError(f"rows come as float16, bfloat16, float32 or float64, not {wanted}")
-    if out is None:
-        return np.empty(shape, wanted)
-    if out.shape != shape or out.dtype != wanted or not out.flags.c_contiguous:
-        raise InputError(
-            f"out must be a C-contiguous {wanted} array of shape {shape}, "
-            f"not {out.dtype} of shape {out.shape}"
-        )
-    if not out.flags.writeable:
-        raise InputError("out is read-only")
-    return out

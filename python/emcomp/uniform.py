@@ -10,29 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
 from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.sources import Block, Source, blocks
 
 SMALLEST_FLOAT16 = 2.0**-14
 LARGEST_FLOAT16 = 65504.0
-
-
-def refuse_nonfinite(source: Source, threads: int, progress: Progress) -> None:
-    """Raise InputError with the first position and the count of NaN and infinite entries."""
-    rows, dim = source.shape
-    first, count = -1, 0
-    for block in blocks(source):
-        progress("check", block.first, rows)
-        found, number = _core.find_nonfinite(block.rows, threads)
-        if number and first < 0:
-            first = block.first * dim + found
-        count += number
-    if count:
-        raise InputError(
-            f"{count} of the table's entries are NaN, infinite or beyond float32, the first at "
-            f"row {first // dim}, column {first % dim}; replace them before compressing"
-        )
 
 
 @register
@@ -68,17 +52,16 @@ class Uniform(Codec):
     step_dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
-        if not _is_int(self.bits) or not 1 <= self.bits <= 8:
-            raise InputError(f"bits must be a whole number from 1 to 8, not {self.bits!r}")
+        check_bits(self.bits)
         group = self.granularity
-        if group not in ("matrix", "row", "column") and not (_is_int(group) and int(group) > 0):
+        if group not in ("matrix", "row", "column") and not (is_whole(group) and int(group) > 0):
             raise InputError(
                 "granularity must be 'matrix', 'row', 'column' or a number of columns, "
                 f"not {group!r}"
             )
         if self.rounding not in ("nearest", "stochastic"):
             raise InputError(f"rounding must be 'nearest' or 'stochastic', not {self.rounding!r}")
-        if not _is_int(self.seed) or not 0 <= self.seed < 2**64:
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**64:
             raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {self.seed!r}")
         if self.step_dtype not in ("float32", "float16"):
             raise InputError(f"step_dtype must be 'float32' or 'float16', not {self.step_dtype!r}")
@@ -132,11 +115,7 @@ class Uniform(Codec):
 
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized; only a group wider than the table is refused."""
-        if _is_int(self.granularity) and int(self.granularity) > shape[1]:
-            raise InputError(
-                f"a group of {self.granularity} columns is wider than the table's {shape[1]}; "
-                "use granularity='row'"
-            )
+        check_group(self.granularity, shape[1], "granularity='row'")
 
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Codes and steps."""
@@ -184,18 +163,10 @@ class Uniform(Codec):
         rows, dim = shape
         steps_shape = (rows, *self.step_shape(dim)) if self.by_row else self.step_shape(dim)
         expected = {
-            "codes": (np.dtype(np.uint8), (rows, _core.row_bytes(dim, self.bits))),
-            "steps": (np.dtype(self.step_dtype), steps_shape),
+            "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
+            "steps": (self.step_dtype, steps_shape),
         }
-        for name, (dtype, tensor_shape) in expected.items():
-            if name not in tensors:
-                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
-            found = tensors[name]
-            if found.shape != tensor_shape or found.dtype != dtype:
-                raise FormatError(
-                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                    f"expected {dtype}{list(tensor_shape)}"
-                )
+        check_tensors(self, tensors, expected)
         return _core.uniform_reader(
             tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
         )
@@ -242,7 +213,3 @@ class FittedUniform(FittedCodec):
             out["codes"],
             threads,
         )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,151 @@
+"""Product quantization (Jégou, Douze & Schmid 2011): a codebook for each part of the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp import _core
+from emcomp.checks import refuse_nonfinite
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
+from emcomp.errors import FormatError, InputError
+from emcomp.sources import Block, Source
+from emcomp.vector_kmeans import check_count, sampled
+
+_PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
+
+
+@register
+@dataclass(frozen=True)
+class ProductQuantization(Codec):
+    """Columns fall into parts, and each part of a row is one of 2^bits learned codewords.
+
+    The codewords of a part are found by k-means (see `emcomp.kmeans`). Where ``parts`` does not
+    divide the dimension, the first parts have one column more than the others.
+
+    Attributes:
+        parts: codes of a row, from 1 to the dimension.
+        bits: width of a code, 1 to 12.
+        iterations: rounds of k-means at most.
+        sample: rows to learn from at most, drawn by ``seed``.
+        seed: what the codewords depend on.
+    """
+
+    name: ClassVar[str] = "pq"
+    size_fields: ClassVar[tuple[str, ...]] = ("parts", "bits")
+
+    parts: int
+    bits: int
+    iterations: int = 20
+    sample: int = 65536
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count("parts", self.parts, 1, None)
+        check_count("bits", self.bits, 1, 12)
+        check_count("iterations", self.iterations, 1, None)
+        check_count("sample", self.sample, 1, None)
+        check_count("seed", self.seed, 0, 2**64 - 1)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's codes."""
+        return (self.parts * self.bits + 7) // 8
+
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[Codec]:
+        """Half a bit, one bit and two bits per entry, in codes of a byte."""
+        rows, dim = shape
+        parts = sorted({dim // 16, dim // 8, dim // 4} - {0})
+        return [cls(count, 8) for count in parts] if rows >= 256 else []
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise InputError for more parts than columns, or more codewords than rows to learn from."""
+        rows, dim = shape
+        if self.parts > dim:
+            raise InputError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
+        learned_from = min(rows, self.sample)
+        if 2**self.bits > learned_from:
+            raise InputError(
+                f"codec {self}: {2**self.bits} codewords cannot be learned from {learned_from} "
+                "rows; use fewer bits"
+            )
+
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """Codes and codebook."""
+        rows, dim = shape
+        return rows * self.row_bytes + 4 * dim * (1 << self.bits)
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedProduct:
+        """Learn the codewords of one part after another.
+
+        Raises:
+            InputError: for NaN and infinite entries.
+        """
+        refuse_nonfinite(source, threads, progress)
+        rows = sampled(source, self.sample, self.seed)
+        codebook = np.empty((2**self.bits, source.shape[1]), np.float32)
+        step = _PARTS_AT_ONCE * threads
+        for first in range(0, self.parts, step):
+            progress("fit", first * len(rows) // self.parts, len(rows))
+            last = min(first + step, self.parts)
+            _core.train_product_codebook(
+                rows,
+                self.parts,
+                self.bits,
+                first,
+                last,
+                self.iterations,
+                self.seed,
+                codebook,
+                threads,
+            )
+        return FittedProduct(self, codebook)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebook``."""
+        rows, dim = shape
+        expected = {
+            "codes": (np.dtype(np.uint8), (rows, self.row_bytes)),
+            "codebook": (np.dtype(np.float32), (2**self.bits, dim)),
+        }
+        if self.parts > dim:
+            raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
+        for name, (dtype, tensor_shape) in expected.items():
+            if name not in tensors:
+                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
+            found = tensors[name]
+            if found.shape != tensor_shape or found.dtype != dtype:
+                raise FormatError(
+                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
+                    f"expected {dtype}{list(tensor_shape)}"
+                )
+        return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
+
+
+class FittedProduct(FittedCodec):
+    """Product quantization with its codebook, float32 (2^bits, dim)."""
+
+    def __init__(self, codec: ProductQuantization, codebook: NDArray[np.float32]) -> None:
+        self.codec = codec
+        self.row_tensors: Mapping[str, RowTensor] = {
+            "codes": RowTensor(np.uint8, (codec.row_bytes,))
+        }
+        self.shared_tensors: Tensors = {"codebook": codebook}
+        self.info: Mapping[str, Any] = {}
+
+    def encode(self, block: Block, out: Tensors, threads: int) -> None:
+        """Encode a block: each part of a row to its nearest codeword."""
+        _core.encode_product(
+            block.rows,
+            block.first,
+            self.codec.parts,
+            self.codec.bits,
+            self.shared_tensors["codebook"],
+            out["codes"],
+            threads,
+        )

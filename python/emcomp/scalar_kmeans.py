@@ -1,0 +1,147 @@
+"""Scalar k-means (Andrews 2016; May et al. 2019): learned levels, solved to the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp import _core
+from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors, register
+from emcomp.errors import FormatError, InputError
+from emcomp.sources import Block, Source, blocks
+
+_COARSE = 0.002
+"""Bins are too wide where more than this part of the error comes from inside them."""
+_FINER_MANTISSA_BITS = (16, 20)
+_REFINED_TOGETHER = 8
+_LARGEST_TABLE = 2**31
+"""Levels are found by 32-bit offsets."""
+
+
+@register
+@dataclass(frozen=True)
+class KMeans(Codec):
+    """2^bits levels of least squared error, found by k-means in one dimension.
+
+    A value is the level nearest to it, the lower one of two equally near. The levels are the global
+    optimum, not the end of a random search: dynamic programming over a fine histogram. A table of
+    no more distinct values than levels comes back exactly, as far as float32 values differ within
+    their first 20 bits of mantissa; the levels it does not need repeat the last one.
+
+    Attributes:
+        bits: width of a code, 1 to 8.
+        granularity: which entries share levels: ``"matrix"`` (Andrews's), or a number of
+            neighbouring columns (a group; the last may be smaller), such as 1 for levels of each
+            column.
+    """
+
+    name: ClassVar[str] = "kmeans"
+    size_fields: ClassVar[tuple[str, ...]] = ("bits",)
+
+    bits: int
+    granularity: Literal["matrix"] | int = "matrix"
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+        group = self.granularity
+        if group != "matrix" and not (is_whole(group) and int(group) > 0):
+            raise InputError(f"granularity must be 'matrix' or a number of columns, not {group!r}")
+
+    def group(self, dim: int) -> int:
+        """Neighbouring columns that share levels."""
+        return dim if self.granularity == "matrix" else int(self.granularity)
+
+    def levels_shape(self, dim: int) -> tuple[int, int]:
+        """Groups of columns, and levels of each."""
+        return -(-dim // self.group(dim)), 2**self.bits
+
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[Codec]:  # noqa: ARG003
+        """Every width, with levels that the whole matrix shares."""
+        return [cls(bits) for bits in range(1, 9)]
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Any table can be quantized; only groups that do not suit its columns are refused."""
+        check_group(self.granularity, shape[1], "granularity='matrix'")
+        groups, levels = self.levels_shape(shape[1])
+        if groups * max(levels, 16) >= _LARGEST_TABLE:
+            raise InputError(f"{groups} groups of {levels} levels are too many; use wider groups")
+
+    def nbytes(self, shape: tuple[int, int]) -> int:
+        """Codes and levels."""
+        rows, dim = shape
+        groups, levels = self.levels_shape(dim)
+        return rows * _core.row_bytes(dim, self.bits) + groups * levels * 4
+
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedKMeans:
+        """Find the levels, in one pass; groups of very close values take one or two more.
+
+        Raises:
+            InputError: for NaN and infinite entries.
+        """
+        rows, dim = source.shape
+        group = self.group(dim)
+        statistic: _core.ValueHistogram | _core.ColumnHistograms
+        if group == dim:
+            statistic = _core.ValueHistogram(max(10, self.bits + 4))
+        else:
+            statistic = _core.ColumnHistograms(dim, group, max(8, self.bits + 2))
+        for block in blocks(source):
+            progress("fit", block.first, rows)
+            statistic.update(block.rows, threads)
+        if statistic.nonfinite:
+            refuse_nonfinite(source, threads, progress)
+        levels, errors, inside = _core.optimal_levels(statistic, self.bits, threads)
+        del statistic
+        for mantissa_bits in _FINER_MANTISSA_BITS:
+            coarse = np.flatnonzero(inside > _COARSE * errors)
+            for first in range(0, coarse.size, _REFINED_TOGETHER):
+                some = coarse[first : first + _REFINED_TOGETHER]
+                finer = [_core.ValueHistogram(mantissa_bits) for _ in some]
+                for block in blocks(source):
+                    progress("refine", block.first, rows)
+                    for g, histogram in zip(some.tolist(), finer, strict=True):
+                        histogram.update(block.rows[:, g * group : (g + 1) * group], threads)
+                for g, histogram in zip(some.tolist(), finer, strict=True):
+                    found = _core.optimal_levels(histogram, self.bits, threads)
+                    levels[g], errors[g], inside[g] = (part[0] for part in found)
+        return FittedKMeans(self, dim, levels, float(errors.sum()))
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``levels``."""
+        rows, dim = shape
+        expected = {
+            "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
+            "levels": (np.float32, self.levels_shape(dim)),
+        }
+        check_tensors(self, tensors, expected)
+        levels = tensors["levels"]
+        if not np.isfinite(levels).all():
+            raise FormatError(f"codec {self}: tensor 'levels' has entries that are not finite")
+        return _core.level_reader(tensors["codes"], dim, self.bits, self.group(dim), levels)
+
+
+class FittedKMeans(FittedCodec):
+    """Levels of all groups of columns."""
+
+    def __init__(
+        self, codec: KMeans, dim: int, levels: NDArray[np.float32], squared_error: float
+    ) -> None:
+        self.codec = codec
+        self.group = codec.group(dim)
+        codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
+        self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
+        self.levels = levels
+        self.shared_tensors: Tensors = {"levels": levels}
+        self.info: Mapping[str, Any] = {"expected_squared_error": squared_error}
+
+    def encode(self, block: Block, out: Tensors, threads: int) -> None:
+        """Encode a block by the nearest levels."""
+        _core.encode_levels(
+            block.rows, self.codec.bits, self.group, self.levels, out["codes"], threads
+        )
