@@ -312,8 +312,8 @@ def test_words_that_are_not_utf8_survive(tmp_path, vectors):
 
 def test_every_command_has_examples():
     assert set(program.commands) == {
-        "compress", "decompress", "convert", "inspect", "verify", "lookup", "similar", "config",
-        "demo",
+        "compress", "evaluate", "select", "decompress", "convert", "inspect", "verify", "lookup",
+        "similar", "config", "demo",
     }  # fmt: skip
     for name in program.commands:
         assert f"Examples:\n    emcomp {name}" in run(name, "--help").stdout

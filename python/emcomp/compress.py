@@ -61,10 +61,17 @@ def compress(
         words = X.words
     source = as_source(X, dtype)
     chosen.check(source.shape)
-    vocabulary = None if words is None else Vocabulary.from_words(words)
-    if vocabulary is not None and len(vocabulary) != source.shape[0]:
-        raise InputError(f"{len(vocabulary)} words for a table of {source.shape[0]} rows")
-    return encode(source, chosen, vocabulary, thread_count, report)
+    return encode(source, chosen, make_vocabulary(words, source.shape[0]), thread_count, report)
+
+
+def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:
+    """The vocabulary of a table, if it has words. Raises InputError if they do not fit its rows."""
+    if words is None:
+        return None
+    vocabulary = Vocabulary.from_words(words)
+    if len(vocabulary) != rows:
+        raise InputError(f"{len(vocabulary)} words for a table of {rows} rows")
+    return vocabulary
 
 
 def encode(

@@ -101,6 +101,11 @@ class DeepCompositionalCodes(Codec):
     sample: int = 131072
     seed: int = 0
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """One bit per entry: what it is best at, and all that is quick to learn."""
+        return [f"{cls.name}:1"] if shape[0] >= 1000 and shape[1] >= 16 else []
+
     def __post_init__(self) -> None:
         if (self.codes is None) == (self.bits is None):
             raise InputError("dccl takes codes and codewords, or bits: 'dccl:32x16' or 'dccl:2'")

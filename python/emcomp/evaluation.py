@@ -40,8 +40,8 @@ class _Original:
         }
 
 
-class _Evaluation:
-    """The measures of one candidate after another."""
+class Evaluation:
+    """The measures of one candidate after another; the original's own sums are computed once."""
 
     def __init__(self, X: Source, wanted: dict[str, Measure], threads: int | None) -> None:
         self._X = X
@@ -107,7 +107,7 @@ def evaluate(
     rows).
 
     Args:
-        X: the original, table (n, d): array, path to a .npy file, or source.
+        X: the original, table (n, d): array, path, or source.
         tables: a compressed table (n, k), or a mapping from names to them.
         measures: names of measures, each also as ``<name>_centred``; by default all but the spectral
             error of the linear map, and those centred that a common direction would hide. With a
@@ -137,7 +137,7 @@ def evaluate(
         if candidate.shape[0] != rows:
             raise InputError(f"X has {rows} rows and {name} has {candidate.shape[0]}")
     size = None if sample is None else sample_size(sample, rows)
-    evaluation = _Evaluation(source, wanted, threads)
+    evaluation = Evaluation(source, wanted, threads)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RankWarning)
         if size is not None:

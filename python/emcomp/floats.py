@@ -30,6 +30,11 @@ class Float(Codec):
 
     bits: int = 32
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
+        """Half the size of float32."""
+        return ["float:16"]
+
     def __post_init__(self) -> None:
         if self.bits not in (16, 32):
             raise InputError(f"floats have 16 or 32 bits, not {self.bits!r}")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp import _core
+from emcomp import _core, container, table
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
+from emcomp.vectors import read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,16 +26,18 @@ Matrix = NDArray[np.float64]
 
 
 def open_table(X: Any) -> Source:
-    """A source over an array, a path to a ``.npy`` file (mapped, not read), or a source itself.
+    """A source over an array, a source itself, or a path to a file of vectors or a compressed table.
+
+    Files that hold an array as it is, and emcomp files, are mapped, not read.
 
     Raises:
         InputError: if X is none of these.
+        FormatError: if the file cannot be read.
     """
-    if isinstance(X, (str, os.PathLike)):
-        if not os.fspath(X).endswith(".npy"):
-            raise InputError(f"{os.fspath(X)!r} is not a .npy file; open it and pass the table")
-        return as_source(np.load(X, mmap_mode="r"))
-    return as_source(X)
+    if not isinstance(X, (str, os.PathLike)):
+        return as_source(X)
+    path = Path(X)
+    return table.open(path) if container.recognises(path) else read_vectors(path)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ class Stage:
     main_option: ClassVar[str | None] = None
     """The option that is written, before all others, without its name."""
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
+        """Codecs worth trying on a table of this shape where nobody has named any."""
+        return []
+
     def __str__(self) -> str:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         short = any(getattr(self, name) is None for name in self.size_fields)
@@ -50,6 +55,11 @@ def register(stage: StageClass) -> StageClass:
     """Class decorator: make a stage known by its name."""
     _stages[stage.name] = stage
     return stage
+
+
+def default_candidates(shape: tuple[int, int]) -> list[str]:
+    """What all stages offer for a table of this shape, as strings."""
+    return [candidate for stage in _stages.values() for candidate in stage.candidates(shape)]
 
 
 def _number_or_text(text: str) -> int | float | str:

@@ -57,6 +57,13 @@ class ProductQuantization(Codec):
         """Bytes of a row's codes."""
         return (self.parts * self.bits + 7) // 8
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """Half a bit, one bit and two bits per entry, in codes of a byte."""
+        rows, dim = shape
+        parts = sorted({dim // 16, dim // 8, dim // 4} - {0})
+        return [str(cls(count, 8)) for count in parts] if rows >= 256 else []
+
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError for more parts than columns, or more codewords than rows to learn from."""
         rows, dim = shape

@@ -64,6 +64,11 @@ class ResidualQuantization(Codec):
         """Bytes of a row's codes."""
         return (self.stages * self.bits + 7) // 8
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """Eight and sixteen bytes a row."""
+        return [str(cls(stages, 8)) for stages in (8, 16)] if shape[0] >= 256 else []
+
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError for more codewords than rows to learn them from."""
         learned_from = min(shape[0], self.sample)

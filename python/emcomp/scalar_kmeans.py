@@ -61,6 +61,11 @@ class KMeans(Codec):
         """Groups of columns, and levels of each."""
         return -(-dim // self.group(dim)), 2**self.bits
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
+        """Every width, with levels that the whole matrix shares."""
+        return [str(cls(bits)) for bits in range(1, 9)]
+
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized; only groups that do not suit its columns are refused."""
         check_group(self.granularity, shape[1], "granularity='matrix'")

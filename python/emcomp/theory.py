@@ -205,7 +205,7 @@ def gain_and_noise(X: Any, Xq: Any, *, threads: int | None = None) -> tuple[floa
     ``g = <X, Xq> / ||X||_F^2`` and ``v = ||Xq - g X||_F^2 / (n d)``.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, d) of the same words.
         threads: threads to use.
 

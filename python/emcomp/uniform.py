@@ -104,6 +104,16 @@ class Uniform(Codec):
         groups = -(-dim // self.group(dim))
         return () if self.granularity == "row" else (groups,)
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """Every width, with steps for the matrix, for columns, for rows and for groups of 32."""
+        found = []
+        for bits in range(1, 9):
+            found += [cls(bits), cls(bits, "column"), cls(bits, "row")]
+            if shape[1] > 32:
+                found.append(cls(bits, 32, step_dtype="float16"))
+        return list(map(str, found))
+
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized; only a group wider than the table is refused."""
         check_group(self.granularity, shape[1], "granularity='row'")

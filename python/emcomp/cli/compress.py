@@ -11,30 +11,14 @@ import click
 
 import emcomp
 from emcomp.cli.files import check_output, read_input, writing
-from emcomp.cli.options import FILE, json_option, reading_options, threads_option
+from emcomp.cli.options import FILE, CodecType, json_option, reading_options, threads_option
 from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
-from emcomp.errors import InputError
 from emcomp.reconstruction import relative_squared_error
 from emcomp.sizes import format_bytes
 
 if TYPE_CHECKING:
     from emcomp.codec import Codec
-
-
-class CodecType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since 8.4
-    """A codec's string, checked before anything is read."""
-
-    name = "codec"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Codec:
-        """Parse it; what is wrong with it is wrong usage."""
-        try:
-            return emcomp.parse_codec(value)
-        except InputError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command(

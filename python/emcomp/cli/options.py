@@ -9,6 +9,11 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from emcomp.budget import budget_bytes
+from emcomp.codec import Codec, parse_codec
+from emcomp.errors import InputError
+from emcomp.measures.registry import resolve_measures
+from emcomp.plot import check_plot
 from emcomp.vector_formats import VectorFormat
 from emcomp.vectors import Duplicates
 
@@ -24,6 +29,79 @@ threads_option = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     help="Threads to use.  [default: EMCOMP_NUM_THREADS, else all]",
+)
+
+
+class CodecType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since 8.4
+    """A codec's string, checked before anything is read."""
+
+    name = "codec"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Codec:
+        """Parse it; what is wrong with it is wrong usage."""
+        try:
+            return parse_codec(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class MeasureType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A measure's name, checked before anything is read."""
+
+    name = "measure"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Look it up; an unknown one is wrong usage."""
+        try:
+            return next(iter(resolve_measures([value])))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class BudgetType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A budget, checked before anything is read."""
+
+    name = "budget"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it as for a large table; what is none is wrong usage."""
+        try:
+            budget_bytes(value, (10**6, 10**3))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def measure_option(text: str) -> Callable[[Command], Command]:
+    """The option that names measures."""
+    return click.option("-m", "--measure", "measures", type=MeasureType(), multiple=True, help=text)
+
+
+def _drawable(
+    _context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    if path is not None:
+        try:
+            check_plot(path)
+        except InputError as error:
+            raise click.BadParameter(str(error)) from error
+    return path
+
+
+def plot_option(text: str) -> Callable[[Command], Command]:
+    """The option that draws a picture."""
+    return click.option("--plot", type=FILE, metavar="FILE", callback=_drawable, help=text)
+
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of the rows that are drawn at random.",
 )
 
 k_option = click.option(

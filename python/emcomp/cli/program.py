@@ -14,7 +14,9 @@ from emcomp.cli.compress import compress
 from emcomp.cli.convert import convert, decompress
 from emcomp.cli.demo import demo
 from emcomp.cli.inspection import config, inspect, verify
+from emcomp.cli.measuring import evaluate
 from emcomp.cli.query import lookup, similar
+from emcomp.cli.selecting import select
 from emcomp.errors import FormatError, InputError, UnknownWordError
 
 USAGE, BAD_INPUT, BAD_FILE = 2, 3, 4
@@ -80,7 +82,8 @@ def _fail(message: str, code: int) -> NoReturn:
     epilog="""\b
 Examples:
   emcomp compress glove.6B.300d.txt glove.emcomp --codec uniform:4
-  emcomp inspect glove.emcomp
+  emcomp select glove.6B.300d.txt --budget 40MB --output glove.emcomp
+  emcomp evaluate glove.6B.300d.txt glove.emcomp
   emcomp similar glove.emcomp cat
   emcomp demo
 
@@ -98,7 +101,8 @@ def program(ctx: click.Context) -> None:
 
 
 for command in (
-    compress, decompress, convert, inspect, verify, lookup, similar, config, demo,
+    compress, evaluate, select, decompress, convert, inspect, verify, lookup, similar, config,
+    demo,
 ):  # fmt: skip
     program.add_command(command)
 

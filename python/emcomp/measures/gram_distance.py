@@ -54,7 +54,7 @@ def pip_loss(
     of the rows. Grows with the square of the scale.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         centred: subtract each table's mean row first.
         rows: use the first rows only; May et al. take the 10,000 most frequent words.
@@ -109,7 +109,7 @@ def delta1(
     permutation of the rows, and to a common scale where lam is the default.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         lam: the lambda of the inequality; by default the paper's, the smallest eigenvalue of X'X
             (of those above the numerical rank threshold). See `lambdas` for the paper's whole list.
@@ -203,7 +203,7 @@ def lambdas(
     (index 2, the paper's choice and our default), 10 e_min, 100 e_min, 1000 e_min, e_max.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         centred: subtract the mean row first.
         rows: use the first rows only.
         threads: threads to use.

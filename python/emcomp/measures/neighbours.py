@@ -87,7 +87,7 @@ def neighbour_overlap(
     of the rows (up to which rows are drawn), and to scaling single rows (not where centred).
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         k: neighbours of a row.
         queries: rows to look from, drawn without replacement.

@@ -47,7 +47,7 @@ def eos(
     ``s_max * max(n, d) * eps`` (eps of float64), with a `RankWarning` where that leaves some out.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         denominator: ``"dimension"`` divides by max(d, k); ``"rank"`` by the larger numerical rank,
             so that a rank-deficient table scores 1 against itself.
@@ -97,7 +97,7 @@ def eos_k(
     around k or k + n_sub are close together.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         k: strongest directions of each table to leave out.
         n_sub: directions to compare.
@@ -137,7 +137,7 @@ def principal_angles(
     squared cosines over max(d, k).
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         centred: subtract each table's mean row first.
         threads: threads to use.
@@ -172,7 +172,7 @@ def eis(
     anchors that span what X and Y span, ``1 - eos``.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Y: table (n, k) of the same words.
         anchors: two tables of n rows, the largest full-precision ones at hand.
         alpha: exponent of the anchors' singular values.

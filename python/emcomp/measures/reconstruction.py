@@ -27,7 +27,7 @@ def frobenius_error(X: Any, Xq: Any, *, centred: bool = False, threads: int | No
     rows; to nothing that is done to one table alone.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, d) of the same words.
         centred: subtract each table's mean row first.
         threads: threads to use.
@@ -87,7 +87,7 @@ def linear_map_error(
     rotations of X, and to a common permutation of the rows.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         centred: subtract each table's mean row first.
         threads: threads to use.
@@ -145,7 +145,7 @@ def orthogonal_map_error(
     of the rows.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         centred: subtract each table's mean row first.
         threads: threads to use.

@@ -66,7 +66,7 @@ def similarity_preservation(
     rows (not where centred).
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         Xq: table (n, k) of the same words.
         method: ``"pearson"`` or ``"spearman"``.
         pairs: pairs of rows, drawn with replacement.

@@ -38,7 +38,7 @@ def spectrum(X: Any, *, centred: bool = False, threads: int | None = None) -> Sp
     Invariant to rotations of the table and to permutations of its rows.
 
     Args:
-        X: table (n, d): array, path to a .npy file, or source.
+        X: table (n, d): array, path, or source.
         centred: subtract the mean row first.
         threads: threads to use.
 

@@ -14,7 +14,7 @@ from emcomp.gram import Matrix, View, gram_matrix
 from emcomp.grammar import register
 from emcomp.sources import Source
 from emcomp.transforms.axes import NAME, top_eigenvectors
-from emcomp.transforms.factorization import InvertedProjection
+from emcomp.transforms.factorization import InvertedProjection, ranks_to_try
 from emcomp.transforms.linear import FittedTransform, map_of
 
 _MOST_PASSES = 30
@@ -115,6 +115,11 @@ class Direction(InvertedProjection):
     """
 
     name: ClassVar[str] = "direction"
+
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """A quarter and half of the dimensions, in float16."""
+        return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
 
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
         """Find the projection."""

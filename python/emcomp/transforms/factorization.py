@@ -86,6 +86,12 @@ def fit_axes(source: Source, k: int, threads: int, progress: Progress) -> Axes:
     return singular_axes(source, k, threads)
 
 
+def ranks_to_try(shape: tuple[int, int]) -> list[int]:
+    """A quarter and half of the dimensions, where the table has as many rows."""
+    rows, dim = shape
+    return sorted({rank for rank in (dim // 4, dim // 2) if 0 < rank <= rows})
+
+
 @register
 @dataclass(frozen=True)
 class Svd(InvertedProjection):
@@ -100,6 +106,11 @@ class Svd(InvertedProjection):
     """
 
     name: ClassVar[str] = "svd"
+
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """A quarter and half of the dimensions, in float16."""
+        return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
 
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
         """Singular vectors of the table, signs fixed."""

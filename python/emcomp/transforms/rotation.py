@@ -60,6 +60,11 @@ class Rotate(LinearTransform):
     scales: Literal["none", "row"] = "none"
     seed: int = 0
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
+        """Optimal levels of 1 to 6 bits, with a scale for each row."""
+        return [f"{cls.name}(scales=row)+kmeans:{bits}" for bits in range(1, 7)]
+
     def __post_init__(self) -> None:
         check_scales(self.scales)
         check_seed(self.seed)

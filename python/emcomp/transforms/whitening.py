@@ -57,6 +57,11 @@ class Whiten(LinearTransform):
     seed: int = 0
     map_dtype: Literal["float16", "float32"] = "float16"
 
+    @classmethod
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
+        """Optimal levels of 1 to 6 bits."""
+        return [f"{cls.name}+kmeans:{bits}" for bits in range(1, 7)]
+
     def __post_init__(self) -> None:
         if not isinstance(self.power, (int, float)) or not 0.0 <= self.power <= 1.0:
             raise InputError(f"power must be a number from 0 to 1, not {self.power!r}")
