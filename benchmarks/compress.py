@@ -11,7 +11,6 @@ own.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -54,13 +53,16 @@ def golden_section(X: np.ndarray, bits: int) -> float:
 def peak_memory(rows: int, dim: int, codec: str, dtype: str) -> tuple[float, float]:
     """Megabytes that compressing adds to the matrix, and megabytes of the result."""
     program = f"""
-import resource, numpy as np, emcomp
+import numpy as np, emcomp
 X = np.zeros(({rows}, {dim}), "{dtype}")
 for first in range(0, {rows}, 1000):
     X[first:first + 1000] = np.random.default_rng(first).standard_normal((1, {dim}))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def resident(field):
+    return int(open("/proc/self/status").read().split(field + ":")[1].split()[0])
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+before = resident("VmRSS")
 table = emcomp.compress(X, "{codec}")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, table.nbytes)
+print(resident("VmHWM") - before, table.nbytes)
 """
     printed = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
@@ -121,7 +123,6 @@ def main() -> None:
         for dtype in ("float32", "float16"):
             extra, result = peak_memory(arguments.rows, arguments.dim, codec, dtype)
             print(f"  {codec:32} {dtype}: {extra:7.1f} MB, of which the table {result:6.1f} MB")
-    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
 
 
 if __name__ == "__main__":

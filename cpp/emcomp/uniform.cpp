@@ -1,6 +1,7 @@
 #include "emcomp/uniform.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -119,8 +120,14 @@ NonFinite find_nonfinite(const MatrixView& matrix, int threads) {
     std::vector<float> scratch(
         matrix.is_plain() ? 0 : static_cast<std::size_t>((end - begin) * matrix.dim));
     const float* rows = rows_as_float(matrix, begin, end - begin, scratch.data());
+    const std::int64_t entries = (end - begin) * matrix.dim;
+    std::uint32_t largest = 0;  // a magnitude's bits grow with it, and are largest where not finite
+    for (std::int64_t i = 0; i < entries; ++i) {
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(rows[i]) & 0x7fffffffu);
+    }
+    if (largest < 0x7f800000u) return;
     NonFinite& block = found[static_cast<std::size_t>(begin / kBlockRows)];
-    for (std::int64_t i = 0; i < (end - begin) * matrix.dim; ++i) {
+    for (std::int64_t i = 0; i < entries; ++i) {
       if (std::isfinite(rows[i])) continue;
       if (block.count++ == 0) block.first = begin * matrix.dim + i;
     }

@@ -131,12 +131,14 @@ class Uniform(Codec):
             InputError: for NaN and infinite entries, or steps that float16 cannot hold.
         """
         rows, dim = source.shape
-        if self.by_row:
+        given = not isinstance(self.clip, str)
+        if self.by_row or given:
             refuse_nonfinite(source, threads, progress)
+        if self.by_row:
             return FittedUniform(self, dim, None)
         column = self.granularity == "column"
         statistic = _core.ColumnHistograms(dim) if column else _core.ValueHistogram()
-        for block in blocks(source):
+        for block in () if given else blocks(source):
             progress("fit", block.first, rows)
             statistic.update(block.rows, threads)
         if statistic.nonfinite:
