@@ -42,6 +42,7 @@ from emcomp.measures import (
     spectral_error,
     spectrum,
 )
+from emcomp.prediction import predict_uniform_eos
 from emcomp.product import ProductQuantization
 from emcomp.report import Report
 from emcomp.residual import ResidualQuantization
@@ -126,6 +127,7 @@ __all__ = [
     "parse_codec",
     "pip_loss",
     "predict_eos",
+    "predict_uniform_eos",
     "principal_angles",
     "read_vectors",
     "select",
