@@ -284,6 +284,19 @@ def test_a_description_that_does_not_fit_its_tensors_is_refused(tmp_path, change
         emcomp.open(tmp_path / "t.emcomp")
 
 
+def test_verify_reads_what_open_leaves_unread(tmp_path):
+    table = emcomp.compress(np.random.default_rng(0).standard_normal((9000, 64)), "uniform:2")
+    path = tmp_path / "t.emcomp"
+    table.save(path)
+    emcomp.verify(path)
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    emcomp.open(path)
+    with pytest.raises(emcomp.CorruptFileError, match="codes"):
+        emcomp.verify(path)
+
+
 # Threads and forks
 
 

@@ -6,6 +6,7 @@ from emcomp import _native
 from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress
 from emcomp.config import config, show_config
+from emcomp.container import verify
 from emcomp.dccl import DeepCompositionalCodes
 from emcomp.errors import (
     CorruptFileError,
@@ -136,5 +137,6 @@ __all__ = [
     "spectral_error",
     "spectrum",
     "uniform_eos_bound",
+    "verify",
     "write_vectors",
 ]

@@ -166,6 +166,24 @@ def open(path: str | os.PathLike[str]) -> Container:  # noqa: A001
     return Container(Path(path), np.frombuffer(mapped, np.uint8))
 
 
+def verify(
+    path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Read a whole file and check every byte of it; `open` alone reads little.
+
+    Args:
+        path: an emcomp file.
+        progress: called with bytes checked and bytes in all, again and again.
+
+    Raises:
+        FormatError: if this is not an emcomp file, or one of another format version.
+        CorruptFileError: if a bit of it has changed, or it is cut short.
+        OSError: if the file cannot be read.
+    """
+    with open(path) as opened:
+        opened.verify(progress)
+
+
 class Container:
     """A file that is open: a description of a table and read-only views of its tensors.
 
