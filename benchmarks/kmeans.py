@@ -8,18 +8,10 @@ import time
 
 import faiss
 import numpy as np
+from harness import power_law_table
 from threadpoolctl import threadpool_limits
 
 from emcomp.vector_kmeans import kmeans
-
-
-def power_law_table(rows, dim, seed=0):
-    """Rows with singular values i^-0.5 in a random basis, and heavy-tailed norms."""
-    rng = np.random.default_rng(seed)
-    basis = np.linalg.qr(rng.standard_normal((dim, dim)))[0].astype(np.float32)
-    spectrum = np.arange(1, dim + 1, dtype=np.float32) ** -0.5
-    X = (rng.standard_normal((rows, dim), dtype=np.float32) * spectrum) @ basis.T
-    return X * np.exp(0.5 * rng.standard_normal((rows, 1), dtype=np.float32))
 
 
 def squared_error(X, centroids):

@@ -15,20 +15,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from harness import power_law_table
 
 from emcomp import measures
-
-
-def power_law_table(rows: int, dim: int, seed: int = 0) -> np.ndarray:
-    """Singular values i^-0.5, a random basis and heavy-tailed row norms, in float32."""
-    random = np.random.default_rng(seed)
-    basis = np.linalg.qr(random.standard_normal((dim, dim)))[0] * np.arange(1, dim + 1) ** -0.5
-    table = np.empty((rows, dim), dtype=np.float32)
-    for first in range(0, rows, 50_000):
-        block = table[first : first + 50_000]
-        block[:] = random.standard_normal(block.shape) @ basis.T
-        block *= random.standard_t(5, size=(len(block), 1)).astype(np.float32)
-    return table
 
 
 def four_bits(table: np.ndarray) -> np.ndarray:

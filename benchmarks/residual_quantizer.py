@@ -7,7 +7,7 @@ import time
 
 import faiss
 import numpy as np
-from kmeans import power_law_table
+from harness import power_law_table
 
 from emcomp.residual import ResidualQuantization
 from emcomp.sources import Block, as_source

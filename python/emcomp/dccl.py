@@ -9,10 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from emcomp import _core
-from emcomp.checks import refuse_nonfinite
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.dccl_training import Refined, Trained, TrainingPlan, refine, row_parts, train
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
 from emcomp.vector_kmeans import check_count, sampled
@@ -186,18 +186,10 @@ class DeepCompositionalCodes(Codec):
         rows, dim = shape
         codes, codewords = layout = self.layout(shape)
         expected = {
-            "codes": (np.dtype(np.uint8), (rows, _core.row_bytes(codes, layout.width))),
-            "codebooks": (np.dtype(np.float32), (codes, codewords, dim)),
+            "codes": (np.uint8, (rows, _core.row_bytes(codes, layout.width))),
+            "codebooks": (np.float32, (codes, codewords, dim)),
         }
-        for name, (dtype, tensor_shape) in expected.items():
-            if name not in tensors:
-                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
-            found = tensors[name]
-            if found.shape != tensor_shape or found.dtype != dtype:
-                raise FormatError(
-                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                    f"expected {dtype}{list(tensor_shape)}"
-                )
+        check_tensors(self, tensors, expected)
         return _core.additive_reader(tensors["codes"], layout.width, tensors["codebooks"])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.checks import refuse_nonfinite
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
@@ -111,20 +111,12 @@ class ProductQuantization(Codec):
         """A reader over ``codes`` and ``codebook``."""
         rows, dim = shape
         expected = {
-            "codes": (np.dtype(np.uint8), (rows, self.row_bytes)),
-            "codebook": (np.dtype(np.float32), (2**self.bits, dim)),
+            "codes": (np.uint8, (rows, self.row_bytes)),
+            "codebook": (np.float32, (2**self.bits, dim)),
         }
         if self.parts > dim:
             raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
-        for name, (dtype, tensor_shape) in expected.items():
-            if name not in tensors:
-                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
-            found = tensors[name]
-            if found.shape != tensor_shape or found.dtype != dtype:
-                raise FormatError(
-                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                    f"expected {dtype}{list(tensor_shape)}"
-                )
+        check_tensors(self, tensors, expected)
         return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.checks import refuse_nonfinite
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
 from emcomp.vector_kmeans import check_count, sampled
@@ -106,18 +106,10 @@ class ResidualQuantization(Codec):
         """A reader over ``codes`` and ``codebooks``."""
         rows, dim = shape
         expected = {
-            "codes": (np.dtype(np.uint8), (rows, self.row_bytes)),
-            "codebooks": (np.dtype(np.float32), (self.stages, 2**self.bits, dim)),
+            "codes": (np.uint8, (rows, self.row_bytes)),
+            "codebooks": (np.float32, (self.stages, 2**self.bits, dim)),
         }
-        for name, (dtype, tensor_shape) in expected.items():
-            if name not in tensors:
-                raise FormatError(f"codec {self}: the tensor {name!r} is missing")
-            found = tensors[name]
-            if found.shape != tensor_shape or found.dtype != dtype:
-                raise FormatError(
-                    f"codec {self}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                    f"expected {dtype}{list(tensor_shape)}"
-                )
+        check_tensors(self, tensors, expected)
         return _core.additive_reader(tensors["codes"], self.bits, tensors["codebooks"])
 
 
