@@ -19,6 +19,7 @@ import numpy as np
 from harness import limits, medians, power_law_table, report
 
 import emcomp
+from emcomp import _core
 
 try:
     import torch
@@ -91,12 +92,20 @@ def main() -> None:
     for bits in arguments.bits:
         step = emcomp.compress(X, f"uniform:{bits}").info["range"]
         for threads in arguments.threads:
+            codes = np.zeros((len(X), _core.row_bytes(arguments.dim, bits)), np.uint8)
+            steps = np.array([step * 2 / (2**bits - 1)], np.float32)
             calls = {
                 "emcomp, optimal range": lambda b=bits, t=threads: emcomp.compress(
                     X, f"uniform:{b}", threads=t
                 ),
+                "emcomp, optimal levels (kmeans)": lambda b=bits, t=threads: emcomp.compress(
+                    X, f"kmeans:{b}", threads=t
+                ),
                 "emcomp, given range (checks and encodes)": lambda b=bits, t=threads, r=step: (
                     emcomp.compress(X, emcomp.Uniform(b, clip=r), threads=t)
+                ),
+                "emcomp, encoding alone": lambda b=bits, t=threads, c=codes, s=steps: (
+                    _core.encode_uniform(X, 0, b, arguments.dim, s, False, False, 0, c, t)
                 ),
                 "emcomp, a range for each row": lambda b=bits, t=threads: emcomp.compress(
                     X, f"uniform:{b}(granularity=row)", threads=t
