@@ -228,8 +228,9 @@ def test_a_table_without_words():
     table = emcomp.compress(np.eye(5, dtype=np.float32))
     assert "a" not in table
     assert table.get("a") is None
-    with pytest.raises(emcomp.InputError, match="no words"):
-        table["a"]
+    for key in ("a", ["a", "b"]):
+        with pytest.raises(emcomp.InputError, match="no words"):
+            table[key]
     assert table.similar(0, 1)[0][0] in range(1, 5)
 
 

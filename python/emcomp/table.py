@@ -292,21 +292,22 @@ class CompressedEmbedding:
         words = Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
         return WordVectors(self.decode(), words)
 
-    def _find(self, word: str | bytes) -> int:
+    def _vocabulary(self, asked: str | bytes) -> Vocabulary:
         if self.words is None:
             raise InputError(
-                f"the table has no words to find {word!r} in; compress it with words=..."
+                f"the table has no words to find {asked!r} in; compress it with words=..."
             )
-        return self.words.row(word)
+        return self.words
+
+    def _find(self, word: str | bytes) -> int:
+        return self._vocabulary(word).row(word)
 
     def _find_all(self, words: Sequence[str | bytes]) -> NDArray[np.int64]:
-        if self.words is None:
-            self._find(words[0])
-            raise AssertionError
-        rows = self.words.find_many(words)
+        vocabulary = self._vocabulary(words[0])
+        rows = vocabulary.find_many(words)
         missing = np.flatnonzero(rows < 0)
         if missing.size:
-            self.words.row(words[int(missing[0])])
+            vocabulary.row(words[int(missing[0])])  # raises, naming the closest words
         return rows
 
     # Files
