@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from emcomp.codec import Codec, Progress, allocate, parse_codec
+from emcomp.codec import Codec, allocate, parse_codec
+from emcomp.engine import Engine, Progress, silent
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, blocks
 from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors, read_vectors
 from emcomp.vocabulary import Vocabulary
-
-
-def _no_progress(phase: str, done: int, total: int) -> None:
-    pass
 
 
 def compress(
@@ -53,15 +50,14 @@ def compress(
         FormatError: if X names a file that cannot be read.
     """
     chosen = parse_codec(codec)
-    thread_count = resolve_threads(threads)
-    report = progress or _no_progress
+    engine = Engine(resolve_threads(threads), progress or silent)
     if isinstance(X, (str, Path)):
         X = read_vectors(X, threads=threads)
     if isinstance(X, WordVectors) and words is None:
         words = X.words
     source = as_source(X, dtype)
     chosen.check(source.shape)
-    return encode(source, chosen, make_vocabulary(words, source.shape[0]), thread_count, report)
+    return encode(source, chosen, make_vocabulary(words, source.shape[0]), engine)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:
@@ -78,19 +74,18 @@ def encode(
     source: Source,
     codec: Codec,
     vocabulary: Vocabulary | None,
-    threads: int,
-    progress: Progress,
+    engine: Engine,
 ) -> CompressedEmbedding:
     """Fit a codec to a source and encode all of its rows."""
     rows, dim = source.shape
-    fitted = codec.fit(source, threads, progress)
+    fitted = codec.fit(source, engine)
     tensors = allocate(fitted.row_tensors, rows)
     for block in blocks(source):
-        progress("encode", block.first, rows)
+        engine.progress("encode", block.first, rows)
         last = block.first + len(block.rows)
         out = {name: tensor[block.first : last] for name, tensor in tensors.items()}
-        fitted.encode(block, out, threads)
-    progress("encode", rows, rows)
+        fitted.encode(block, out, engine.threads)
+    engine.progress("encode", rows, rows)
     return CompressedEmbedding(
         codec,
         (rows, codec.table_dim(dim)),

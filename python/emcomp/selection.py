@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from emcomp.budget import budget_bytes
 from emcomp.checks import refuse_nonfinite
-from emcomp.codec import Codec, Progress, parse_codec
+from emcomp.codec import Codec, parse_codec
 from emcomp.compress import encode, make_vocabulary
+from emcomp.engine import Engine, Progress, silent
 from emcomp.errors import InputError, RankWarning
 from emcomp.evaluation import Evaluation
 from emcomp.grammar import default_candidates
@@ -91,7 +92,7 @@ def select(
     if not wanted:
         raise InputError("no measure was named to choose by")
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
-    thread_count = resolve_threads(threads)
+    engine = Engine(resolve_threads(threads))
     if isinstance(X, (str, Path)):
         X = read_vectors(X, threads=threads)
     source = as_source(X, dtype)
@@ -103,14 +104,13 @@ def select(
     if isinstance(X, WordVectors) and words is None:
         words = X.words
     vocabulary = make_vocabulary(words, source.shape[0])
-    refuse_nonfinite(source, thread_count, _no_progress)
+    refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
-    work = _Work(progress or _no_progress, left, source.shape[0])
-    trials = _Trials(
-        source, vocabulary, Evaluation(source, wanted, thread_count), rule, thread_count, work
-    )
+    work = _Work(progress or silent, left, source.shape[0])
+    evaluation = Evaluation(source, wanted, engine)
+    trials = _Trials(source, vocabulary, evaluation, rule, engine, work)
     measured: list[Candidate] = []
     for size, codec in fitting:
         name = str(codec)
@@ -139,10 +139,6 @@ def select(
         tuple(Candidate(str(codec), size) for size, codec in sized[len(fitting) :]),
         failed,
     )
-
-
-def _no_progress(phase: str, done: int, total: int) -> None:
-    pass
 
 
 def _first(failed: Mapping[str, str]) -> str:
@@ -211,19 +207,19 @@ class _Trials:
         vocabulary: Vocabulary | None,
         evaluation: Evaluation,
         rule: Rule,
-        threads: int,
+        engine: Engine,
         work: _Work,
     ) -> None:
         self._source = source
         self._vocabulary = vocabulary
         self._evaluation = evaluation
         self._rule = rule
-        self._threads = threads
+        self._engine = engine
         self._work = work
         self._best: tuple[Candidate, CompressedEmbedding] | None = None
 
     def _encode(self, codec: Codec, progress: Progress) -> CompressedEmbedding:
-        return encode(self._source, codec, self._vocabulary, self._threads, progress)
+        return encode(self._source, codec, self._vocabulary, self._engine.telling(progress))
 
     def run(self, codec: Codec, size: int) -> dict[str, Any]:
         """What came of a candidate, as a state keeps it."""
@@ -251,4 +247,4 @@ class _Trials:
         """The table of the pick; made again only where an earlier run had measured it."""
         if self._best is not None and self._best[0] == pick:
             return self._best[1]
-        return self._encode(parse_codec(pick.codec), _no_progress)
+        return self._encode(parse_codec(pick.codec), silent)
