@@ -23,6 +23,19 @@ py::tuple bins(const ValueHistogram& histogram) {
   return py::make_tuple(means, counts);
 }
 
+std::int64_t clipped(const py::array& matrix, std::int64_t group, const DenseArray<float>& low,
+                     const DenseArray<float>& high, int threads) {
+  const MatrixView view = matrix_view(matrix);
+  const std::int64_t groups = (view.dim + group - 1) / group;
+  if (low.size() != groups || high.size() != groups) {
+    throw py::type_error("there must be one limit for each group of columns");
+  }
+  const float* lows = low.data();
+  const float* highs = high.data();
+  const py::gil_scoped_release release;
+  return count_clipped(view, group, lows, highs, threads);
+}
+
 using States = DenseArray<std::uint64_t>;
 
 States state_array(const std::vector<std::uint64_t>& state) {
@@ -54,6 +67,9 @@ ColumnHistograms columns_from(const py::tuple& kept) {
 }  // namespace
 
 void bind_value_histogram(py::module_& module) {
+  module.def("count_clipped", &clipped, py::arg("matrix"), py::arg("group"),
+             py::arg("low").noconvert(), py::arg("high").noconvert(), py::arg("threads"),
+             "Entries beyond the limits (groups,) of their group of columns.");
   py::class_<Clipping>(module, "Clipping", py::module_local())
       .def(py::init([](const std::string& rule, double value) {
              if (rule == "optimal") return Clipping{ClipRule::kOptimal, value};

@@ -15,6 +15,14 @@ def unpack_codes(
 
 # bindings/value_histogram.cpp
 
+def count_clipped(
+    matrix: NDArray[Any],
+    group: int,
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    threads: int,
+) -> int: ...
+
 class Clipping:
     def __init__(self, rule: str, value: float = ...) -> None: ...
 
@@ -103,6 +111,7 @@ def uniform_reader(
     steps: NDArray[Any],
     by_row: bool,
 ) -> Reader: ...
+def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...

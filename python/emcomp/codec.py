@@ -53,6 +53,10 @@ class FittedCodec(ABC):
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block into its rows of the row tensors, given as views."""
 
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:  # noqa: ARG002
+        """Entries of some rows that lie beyond the codec's range; 0 where it has none."""
+        return 0
+
     @property
     def tensors(self) -> Tensors:
         """All that `Codec.restore` needs."""
@@ -79,6 +83,18 @@ class Codec(Stage, ABC):
     @abstractmethod
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError if a table of this shape cannot be compressed so."""
+
+    def resolved(self, shape: tuple[int, int]) -> Codec:  # noqa: ARG002
+        """The codec with nothing left that depends on the number of rows."""
+        return self
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """Passes over the rows that fitting takes, at least and at most."""
+        return 1, 1
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:  # noqa: ARG002
+        """Bytes of memory that fitting takes, about, beside a block of rows."""
+        return 0
 
     @abstractmethod
     def fit(self, source: Source, engine: Engine) -> FittedCodec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -187,6 +187,19 @@ class DeepCompositionalCodes(Codec):
         if len(rows) == source.shape[0]:
             tensors["known_codes"] = refined.codes
         return FittedCompositional(self, tensors, {**trained.info, **refined.info})
+
+    def resolved(self, shape: tuple[int, int]) -> DeepCompositionalCodes:
+        """With numbers of codes and codewords in place of bits an entry."""
+        codes, codewords = self.layout(shape)
+        return replace(self, codes=codes, codewords=codewords, bits=None)
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 16 * shape[1]
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCompositional:  # noqa: ARG002
         """The codec with its codebooks and, if it is not refined, its network."""

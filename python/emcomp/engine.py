@@ -8,7 +8,7 @@ is the same bits.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -47,6 +47,7 @@ class Updated(Statistic, Protocol):
 Found = TypeVar("Found", bound=Statistic)
 Found_co = TypeVar("Found_co", bound=Statistic, covariant=True)
 Filled = TypeVar("Filled", bound=Updated)
+Result = TypeVar("Result")
 
 
 class Part(Protocol[Found_co]):
@@ -133,6 +134,9 @@ class MergeTree(Generic[Found]):
 class Engine:
     """Goes over rows in this process."""
 
+    shares_memory = True
+    """Whether calls can write to arrays that they are given."""
+
     def __init__(self, threads: int, progress: Progress = silent) -> None:
         self.threads = threads
         """Native threads of each call."""
@@ -144,12 +148,21 @@ class Engine:
         other.progress = progress
         return other
 
+    def map(
+        self, function: Callable[..., Result], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        """Results of calls with these arguments, in order."""
+        return (function(*arguments) for arguments in calls)
+
     def fold(self, phase: str, shape: tuple[int, int], part: Part[Found]) -> Found:
         """The statistic of all rows of a table of this shape."""
         tree: MergeTree[Found] = MergeTree()
-        for first, count in parts(shape):
-            self.progress(phase, first, shape[0])
-            tree.add(part(first, count, self.threads))
+        cuts = list(parts(shape))
+        self.progress(phase, 0, shape[0])
+        calls = [(first, count, self.threads) for first, count in cuts]
+        for (first, count), statistic in zip(cuts, self.map(part, calls), strict=True):
+            tree.add(statistic)
+            self.progress(phase, first + count, shape[0])
         return tree.result()
 
     def fill(self, phase: str, source: Source, make: Callable[[], Filled]) -> Filled:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emcomp.engine import Engine
 from emcomp.errors import InputError, RankWarning, UndefinedError
+from emcomp.executors import make_engine
 from emcomp.gram import open_table
 from emcomp.measures.registry import (
     CENTRED,
@@ -18,7 +19,6 @@ from emcomp.measures.registry import (
 from emcomp.measures.tables import Pair, Table
 from emcomp.report import Report, Score
 from emcomp.sampling import jackknife, jackknife_sources, sample_rows, sample_size
-from emcomp.threads import resolve_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +101,7 @@ def evaluate(
     *,
     sample: float | None = None,
     seed: int = 0,
+    executor: Any = None,
     threads: int | None = None,
 ) -> Report:
     """Measures of one or many compressed tables against the original.
@@ -119,7 +120,8 @@ def evaluate(
             95 % jackknife interval. `eos_k`, which is too unsteady for it, and measures that draw
             rows themselves (neighbour overlap, similarities) are computed as without it.
         seed: of the sample and of rows that measures draw.
-        threads: threads to use.
+        executor: workers that share the work, as for `emcomp.compress`.
+        threads: threads to use, of each worker where there are some.
 
     Raises:
         InputError: if a measure is unknown, a table differs in rows, or an entry is not finite.
@@ -140,7 +142,7 @@ def evaluate(
         if candidate.shape[0] != rows:
             raise InputError(f"X has {rows} rows and {name} has {candidate.shape[0]}")
     size = None if sample is None else sample_size(sample, rows)
-    evaluation = Evaluation(source, wanted, Engine(resolve_threads(threads)))
+    evaluation = Evaluation(source, wanted, make_engine(executor, threads))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RankWarning)
         if size is not None:

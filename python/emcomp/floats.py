@@ -56,6 +56,10 @@ class Float(Codec):
         """Nothing is learned; entries are checked as they are encoded."""
         return FittedFloat(self, source.shape[1])
 
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """None."""
+        return 0, 0
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedFloat:  # noqa: ARG002
         """The codec, which has learned nothing."""
         return FittedFloat(self, dim)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp import _core, container, table
+from emcomp import _core, table
 from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
@@ -38,7 +38,7 @@ def open_table(X: Any) -> Source:
     if not isinstance(X, (str, os.PathLike)):
         return as_source(X)
     path = Path(X)
-    return table.open(path) if container.recognises(path) else read_vectors(path)
+    return table.open(path) if table.recognises(path) else read_vectors(path)
 
 
 @dataclass(frozen=True)

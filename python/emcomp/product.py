@@ -108,6 +108,14 @@ class ProductQuantization(Codec):
             )
         return FittedProduct(self, codebook)
 
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 8 * shape[1]
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedProduct:  # noqa: ARG002
         """The codec with its codebook."""
         return FittedProduct(self, tensors["codebook"])

@@ -103,6 +103,14 @@ class ResidualQuantization(Codec):
                 error, codebooks = trainer.error, trainer.codebooks
         return FittedResidual(self, codebooks)
 
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 16 * shape[1]
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedResidual:  # noqa: ARG002
         """The codec with its codebooks."""
         return FittedResidual(self, tensors["codebooks"])

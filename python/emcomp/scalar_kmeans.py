@@ -114,6 +114,16 @@ class KMeans(Codec):
             return _core.ValueHistogram(max(10, self.bits + 4))
         return _core.ColumnHistograms(dim, group, max(8, self.bits + 2))
 
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """One, and more for groups of very close values."""
+        batches = -(-self.levels_shape(shape[1])[0] // _REFINED_TOGETHER)
+        return 1, 1 + len(_FINER_MANTISSA_BITS) * batches
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Histograms of the groups of columns."""
+        groups, _ = self.levels_shape(shape[1])
+        return groups << (9 + max(8, self.bits + 2))
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedKMeans:
         """The codec with its levels."""
         return FittedKMeans(self, dim, tensors["levels"], info)
@@ -166,6 +176,11 @@ class FittedKMeans(FittedCodec):
         self.levels = levels
         self.shared_tensors: Tensors = {"levels": levels}
         self.info = info
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Entries beyond the outermost levels."""
+        low, high = (np.ascontiguousarray(self.levels[:, end]) for end in (0, -1))
+        return _core.count_clipped(rows, self.group, low, high, threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block by the nearest levels."""

@@ -16,13 +16,13 @@ from emcomp.compress import encode, make_vocabulary
 from emcomp.engine import Engine, Progress, silent
 from emcomp.errors import InputError, RankWarning
 from emcomp.evaluation import Evaluation
+from emcomp.executors import make_engine
 from emcomp.grammar import default_candidates
 from emcomp.measures.registry import resolve_measures
 from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors, read_vectors
 from emcomp.vocabulary import Vocabulary
 
@@ -42,6 +42,7 @@ def select(
     seed: int = 0,
     state: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
+    executor: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Selection:
@@ -68,7 +69,9 @@ def select(
         state: a file that keeps what is finished, so that a run that was interrupted, or one with
             more candidates, does not do it again. It is replaced as a whole after each candidate.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
-        threads: threads to use; the result does not depend on it.
+        executor: workers that share the work, as for `emcomp.compress`.
+        threads: threads to use, of each worker where there are some; the result does not depend
+            on it.
         progress: called with ``"select"``, the rows encoded and measured, and those in all.
 
     Returns:
@@ -92,7 +95,7 @@ def select(
     if not wanted:
         raise InputError("no measure was named to choose by")
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
-    engine = Engine(resolve_threads(threads))
+    engine = make_engine(executor, threads)
     if isinstance(X, (str, Path)):
         X = read_vectors(X, threads=threads)
     source = as_source(X, dtype)

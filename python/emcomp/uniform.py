@@ -154,6 +154,10 @@ class Uniform(Codec):
         column = self.granularity == "column"
         return _core.ColumnHistograms(dim) if column else _core.ValueHistogram()
 
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Histograms, one for each column where columns have steps of their own."""
+        return shape[1] << 17 if self.granularity == "column" else 0
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedUniform:  # noqa: ARG002
         """The codec with its steps, if all rows share them."""
         return FittedUniform(self, dim, tensors.get("steps"))
@@ -203,6 +207,14 @@ class FittedUniform(FittedCodec):
         else:
             self.shared_tensors = {"steps": steps}
             self.info: Info = {"range": float(steps.max()) * (2**codec.bits - 1) / 2}
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Entries beyond the range that all rows share, if they do."""
+        if self.codec.by_row:
+            return 0
+        limits = self.shared_tensors["steps"].astype(np.float32) * ((2**self.codec.bits - 1) / 2)
+        limits = limits.astype(np.float32)
+        return _core.count_clipped(rows, self.codec.group(self.dim), -limits, limits, threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block; steps of rows are found here."""

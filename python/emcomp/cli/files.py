@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import emcomp
-from emcomp import container
 from emcomp.errors import InputError
+from emcomp.table import recognises
 from emcomp.words import Words
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_input(
     Raises:
         InputError: if the options do not fit the file.
     """
-    if not container.recognises(path):
+    if not recognises(path):
         vectors = emcomp.read_vectors(
             path,
             format=input_format,

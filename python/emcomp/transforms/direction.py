@@ -134,6 +134,10 @@ class Direction(InvertedProjection):
         }
         return self.restore(source.shape[1], tensors, {"mean_cosine": cosine})
 
+    def fit_passes(self) -> tuple[int, int]:
+        """One for the start, and one for each improvement."""
+        return 2, _MOST_PASSES
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
         """The projection, and the decoder that lengths are measured with."""
         return FittedTransform(

@@ -13,6 +13,7 @@ from emcomp.codec import Info, RowTensor, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
+from emcomp.measures.basis import MAX_PASSES
 from emcomp.sources import Source
 from emcomp.transforms.axes import singular_axes
 from emcomp.transforms.linear import ENCODER, FittedTransform, LinearTransform, map_of
@@ -116,6 +117,10 @@ class Svd(InvertedProjection):
         }
         return self.restore(source.shape[1], tensors, {"rank_error": axes.error})
 
+    def fit_passes(self) -> tuple[int, int]:
+        """One, and more for tables too ill-conditioned for a Gram matrix."""
+        return 1, MAX_PASSES
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
         """The projection on the axes."""
         return FittedTransform(
@@ -150,6 +155,10 @@ class Pca(Projection):
         axes = singular_axes(source, self.k, engine)
         tensors = {ENCODER: axes.vectors.astype(np.float32)}
         return self.restore(source.shape[1], tensors, {"rank_error": axes.error})
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One, and more for tables too ill-conditioned for a Gram matrix."""
+        return 1, MAX_PASSES
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
         """The projection on the axes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
 """The tensor that maps rows to latents, float32 (dim, latents), where no seed gives it."""
+_GRAMS = 12  # for the threads, the tree of a thousand parts, and eigenvectors
 NO_TENSORS: Mapping[str, RowTensor] = {}
 
 
@@ -143,6 +144,10 @@ class LinearTransform(Transform):
         """Learn from all rows, which are finite."""
 
     @abstractmethod
+    def fit_passes(self) -> tuple[int, int]:
+        """Passes over the rows that fitting takes, at least and at most."""
+
+    @abstractmethod
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
         """The transform as it was fitted, from what all rows share and what encoding needs."""
 
@@ -193,6 +198,23 @@ class Transformed(Codec):
             + sum(tensor_bytes(tensor) for tensor in shared)
             + rows * sum(tensor_bytes(tensor) for tensor in self.transform.row_tensors().values())
         )
+
+    def resolved(self, shape: tuple[int, int]) -> Transformed:
+        """With the latents' codec resolved."""
+        size = self.transform.latent_dim(shape[1])
+        return replace(self, latents=self.latents.resolved((shape[0], size)))
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """One to check the rows, then those of both parts."""
+        size = self.transform.latent_dim(shape[1])
+        own, latents = self.transform.fit_passes(), self.latents.fit_passes((shape[0], size))
+        return 1 + own[0] + latents[0], 1 + own[1] + latents[1]
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Sums of d x d entries, pending in a tree, and what the latents' codec takes."""
+        rows, dim = shape
+        latents = self.latents.fit_bytes((rows, self.transform.latent_dim(dim)))
+        return max(_GRAMS * 8 * dim * dim, latents)
 
     def fit(self, source: Source, engine: Engine) -> FittedTransformed:
         """Fit the transform to the rows, then the other codec to their latents.
@@ -260,6 +282,10 @@ class FittedTransformed(FittedCodec):
             **{_outer(name): tensor for name, tensor in latents.encoder_tensors.items()},
         }
         self.info: Info = {**latents.info, **transform.info}
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Latents beyond the range of their codec."""
+        return self.latents.clipped(self.transform.latents(rows, threads), threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode the latents of a block."""

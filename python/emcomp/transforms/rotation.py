@@ -89,6 +89,10 @@ class Rotate(LinearTransform):
             tensors["gain"] = np.array([root_mean_square(source, engine) or 1.0], np.float32)
         return self.restore(source.shape[1], tensors, NOTHING)
 
+    def fit_passes(self) -> tuple[int, int]:
+        """One where rows have scales."""
+        return (1, 1) if self.scales == "row" else (0, 0)
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
         """The rotation of the seed, and the size of the entries."""
         rotation = _core.rotation(dim, self.seed, inverse=False)

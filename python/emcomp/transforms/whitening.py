@@ -103,6 +103,10 @@ class Whiten(LinearTransform):
         tensors[ENCODER] = encoder.astype(np.float32)
         return self.restore(source.shape[1], tensors, NOTHING)
 
+    def fit_passes(self) -> tuple[int, int]:
+        """One for the mean, if it is wanted, and one for the sums about it."""
+        return (2, 2) if self.centre == "mean" else (1, 1)
+
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
         """The whitening map and its inverse."""
         return FittedTransform(
