@@ -155,8 +155,8 @@ void bind_vectors(py::module_& module) {
 
   module.def(
       "whole_binary_rows",
-      [](const Bytes& bytes, std::int64_t dim, std::int64_t most, bool at_end) {
-        const auto view = text_of(bytes);
+      [](const Bytes& window, std::int64_t dim, std::int64_t most, bool at_end) {
+        const auto view = text_of(window);
         // A vector longer than any file would overflow its number of bytes.
         if (dim < 1 || dim > (std::int64_t{1} << 60)) throw InputError("dim is out of range");
         BinarySpan found;
@@ -166,7 +166,7 @@ void bind_vectors(py::module_& module) {
         }
         return std::pair(found.rows, found.end);
       },
-      py::arg("bytes").noconvert(), py::arg("dim"), py::arg("most"), py::arg("at_end"));
+      py::arg("window").noconvert(), py::arg("dim"), py::arg("most"), py::arg("at_end"));
 
   py::class_<FastTextFile>(module, "FastTextFile", py::module_local())
       .def(py::init([](const Bytes& file) {

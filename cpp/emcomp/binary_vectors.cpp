@@ -40,10 +40,10 @@ BinaryRows read_binary_rows(std::span<const char> file, std::int64_t position,
   return result;
 }
 
-BinarySpan whole_binary_rows(std::span<const char> bytes, std::int64_t dim, std::int64_t most,
+BinarySpan whole_binary_rows(std::span<const char> window, std::int64_t dim, std::int64_t most,
                              bool at_end) {
-  const char* const end = bytes.data() + bytes.size();
-  const char* at = bytes.data();
+  const char* const end = window.data() + window.size();
+  const char* at = window.data();
   const std::int64_t row_bytes = dim * 4;
   BinarySpan found;
   while (found.rows < most) {
@@ -53,7 +53,7 @@ BinarySpan whole_binary_rows(std::span<const char> bytes, std::int64_t dim, std:
     if (at < end && *at == '\n') ++at;
     ++found.rows;
   }
-  found.end = at - bytes.data();
+  found.end = at - window.data();
   return found;
 }
 

@@ -27,9 +27,10 @@ struct BinarySpan {
   std::int64_t end = 0;  // position after the last of them, and its newline if there is one
 };
 
-// Counts the whole vectors that `bytes` begin with, `most` at most. `at_end` tells that the file ends
-// with `bytes`; otherwise a last vector counts only if the byte after it, perhaps its newline, is there.
-BinarySpan whole_binary_rows(std::span<const char> bytes, std::int64_t dim, std::int64_t most,
+// Counts the whole vectors that `window` begins with, `most` at most. `at_end` tells that the file
+// ends with it; otherwise a last vector counts only if the byte after it, perhaps its newline, is
+// there.
+BinarySpan whole_binary_rows(std::span<const char> window, std::int64_t dim, std::int64_t most,
                              bool at_end);
 
 // Words and vectors as the original program writes them.

@@ -51,6 +51,8 @@ from emcomp.scalar_kmeans import KMeans
 from emcomp.selection import select
 from emcomp.selection_error import Point, SelectionError, evaluate_selection
 from emcomp.selection_result import Selection
+from emcomp.sources.iterables import IterableSource
+from emcomp.sources.opening import open_source
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.theory import (
     bits_for_eos,
@@ -80,6 +82,7 @@ __all__ = [
     "Float",
     "FormatError",
     "InputError",
+    "IterableSource",
     "KMeans",
     "Pca",
     "Point",
@@ -124,6 +127,7 @@ __all__ = [
     "neighbour_overlap",
     "noise_variance_for_eos",
     "open",
+    "open_source",
     "orthogonal_map_error",
     "parse_codec",
     "pip_loss",

@@ -204,7 +204,7 @@ def read_binary_rows(
     file: NDArray[np.uint8], position: int, first_row: int, out: NDArray[np.float32], threads: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64], int]: ...
 def whole_binary_rows(
-    bytes: NDArray[np.uint8], dim: int, most: int, at_end: bool
+    window: NDArray[np.uint8], dim: int, most: int, at_end: bool
 ) -> tuple[int, int]: ...
 
 class FastTextFile:

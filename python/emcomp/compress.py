@@ -9,9 +9,9 @@ from typing import Any
 from emcomp.codec import Codec, Progress, allocate, parse_codec
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, blocks
+from emcomp.sources.opening import read_or_open, words_of
 from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
-from emcomp.vectors import WordVectors, read_vectors
 from emcomp.vocabulary import Vocabulary
 
 
@@ -35,8 +35,8 @@ def compress(
 
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
-            float64 (any strides, either byte order), word vectors, or the path of a file that
-            `read_vectors` reads.
+            float64 (any strides, either byte order), word vectors, a source, a Dask array, or the
+            path of what `read_vectors` reads or `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -56,9 +56,8 @@ def compress(
     thread_count = resolve_threads(threads)
     report = progress or _no_progress
     if isinstance(X, (str, Path)):
-        X = read_vectors(X, threads=threads)
-    if isinstance(X, WordVectors) and words is None:
-        words = X.words
+        X = read_or_open(X, threads)
+    words = words_of(X) if words is None else words
     source = as_source(X, dtype)
     chosen.check(source.shape)
     return encode(source, chosen, make_vocabulary(words, source.shape[0]), thread_count, report)

@@ -30,16 +30,20 @@ ZIP_ERRORS = (
 
 
 class NpyHeader(NamedTuple):
+    """What an npy file says of its array."""
+
     shape: tuple[int, ...]
     fortran_order: bool
     descr: str
 
     @property
     def is_table(self) -> bool:
+        """Whether it has rows and columns of float numbers."""
         return len(self.shape) == 2 and 0 not in self.shape and self.descr in _NPY_FLOATS
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its numbers."""
         return math.prod(self.shape) * np.dtype(self.descr).itemsize
 
 
@@ -242,6 +246,7 @@ def _read_compressed(
 
 
 def check_table(header: NpyHeader, name: str) -> None:
+    """Raise FormatError unless an npy header is that of a table."""
     if not header.is_table:
         raise FormatError(
             f"{name} has shape {header.shape} and holds {header.descr}; a table has rows and "

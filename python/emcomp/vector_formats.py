@@ -92,10 +92,12 @@ def is_gzip(head: bytes) -> bool:
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name before the message of an error about its content."""
+    """Put the file's name before the message of an error about its content, if it is not there."""
     try:
         yield
     except (CorruptFileError, FormatError, InputError) as error:
+        if str(error).startswith(f"{os.fspath(path)}: "):
+            raise
         raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 

@@ -20,8 +20,8 @@ from emcomp import _core
 from emcomp.errors import CorruptFileError, FormatError
 from emcomp.vector_formats import (
     HEAD_BYTES,
-    Header,
     HeadedFile,
+    Header,
     MappedFile,
     is_gzip,
     numbers_in,
@@ -198,7 +198,7 @@ def _mapped_windows(file: MappedFile, begin: int) -> Iterator[Window]:
         if stop < end:
             stop = file.last_newline(begin, stop) + 1
             if stop == 0:
-                raise too_long(begin)
+                raise _too_long(begin)
         yield Window(file.bytes[begin:stop], begin)
         begin = stop
 
@@ -212,7 +212,7 @@ def compressed_windows(file: HeadedFile, begin: int) -> Iterator[Window]:
             while piece := text.read(WINDOW_BYTES // 2):
                 pending += piece
                 if len(pending) > 2 * WINDOW_BYTES:
-                    raise too_long(begin)
+                    raise _too_long(begin)
                 stop = pending.rfind(b"\n", 0, len(pending.rstrip(BLANK))) + 1
                 if stop > 0:
                     yield Window(np.frombuffer(pending, np.uint8, stop), begin)
@@ -225,5 +225,5 @@ def compressed_windows(file: HeadedFile, begin: int) -> Iterator[Window]:
         yield Window(np.frombuffer(pending, np.uint8), begin)
 
 
-def too_long(begin: int) -> FormatError:
+def _too_long(begin: int) -> FormatError:
     return FormatError(f"byte {begin} of the text: a line is longer than {WINDOW_BYTES} bytes")
