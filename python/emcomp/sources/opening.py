@@ -200,7 +200,7 @@ def _open_file(name: str, options: _Options) -> OpenedSource:
             raise FormatError("the file is empty")
         kind = _kind_of(file, options)
         _check_options(kind, options)
-        return _open_kind(file, kind, options)
+    return _open_kind(file, kind, options)
 
 
 def _check_options(kind: StreamedFormat, options: _Options) -> None:
