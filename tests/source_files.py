@@ -32,7 +32,8 @@ def text_of(words, X, header=False):
 
 def binary_of(words, X, newline):
     rows = [
-        w.encode() + b" " + x.astype("<f4").tobytes() + newline for w, x in zip(words, X, strict=True)
+        w.encode() + b" " + x.astype("<f4").tobytes() + newline
+        for w, x in zip(words, X, strict=True)
     ]
     return b"%d %d\n" % X.shape + b"".join(rows)
 

@@ -7,6 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+
+import emcomp
+from emcomp.errors import EmcompError, InputError
+from emcomp.sources import ArraySource, Source, as_source, blocks, windows
 from source_files import (
     COLUMN_KINDS,
     KINDS,
@@ -17,10 +21,6 @@ from source_files import (
     words_for,
     write_kind,
 )
-
-import emcomp
-from emcomp.errors import EmcompError, InputError
-from emcomp.sources import ArraySource, Source, as_source, blocks, windows
 
 READ_ELSEWHERE = """
 import pickle, sys

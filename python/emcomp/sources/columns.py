@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 8 << 20
 """Bytes of float32 rows decoded together from a Parquet file."""
 
+_BUFFER_BYTES = 1 << 20
+"""Bytes of a Parquet file read together."""
+
 _DTYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
@@ -119,11 +122,14 @@ class ParquetSource(ColumnSource):
     def _batches(self, column: str, group: int, rows: int) -> Iterator[pa.Array]:
         import pyarrow.parquet as pq
 
-        # With a buffer, the pages of a column are read as they are decoded.
-        with self._file.open() as file, pq.ParquetFile(file, buffer_size=1 << 20) as table:
-            left = list(range(group, table.metadata.num_row_groups))
-            for batch in table.iter_batches(rows, left, [column], use_threads=False):
-                yield batch.column(column)
+        # With a buffer and none before, the pages of a column are read as they are decoded.
+        with (
+            self._file.open() as file,
+            pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False) as table,
+        ):
+            for left in range(group, table.metadata.num_row_groups):
+                for batch in table.iter_batches(rows, [left], [column], use_threads=False):
+                    yield batch.column(column)
 
 
 class ArrowSource(ColumnSource):
@@ -162,7 +168,9 @@ def _reading() -> Iterator[None]:
 
     try:
         yield
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise CorruptFileError(f"the file cannot be read: {error}") from error
 
 

@@ -185,9 +185,10 @@ def _binary_windows(file: StoredFile, begin: int, rows: int, dim: int) -> Iterat
         values = np.frombuffer(file.read(begin, end), np.uint8)
         found, length = _core.whole_binary_rows(values, dim, rows - row, at_end=end == file.size)
         if not found:
+            ends = "" if end < file.size else f", and the file ends at byte {end}"
             raise CorruptFileError(
-                f"vector {row} (counted from 0), which begins at byte {begin}, is not whole: the "
-                f"header promises {rows}, and the file ends at byte {file.size}"
+                f"vector {row} (counted from 0), which begins at byte {begin}, is not whole after "
+                f"{end - begin} bytes: the header promises {rows} of {dim} numbers{ends}"
             )
         yield _Window(begin, begin + length, found)
         begin += length
