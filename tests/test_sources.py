@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import emcomp
+from emcomp import vector_text
 from emcomp.errors import EmcompError, InputError
-from emcomp.sources import ArraySource, Source, as_source, blocks, windows
+from emcomp.sources import ArraySource, Source, as_source, blocks, columns, windows
 from source_files import (
     COLUMN_KINDS,
     KINDS,
@@ -227,3 +228,21 @@ def test_written_maps_are_flushed_before_they_travel(tmp_path):
     mapped[:] = table(20, 3)
     again = pickle.loads(pickle.dumps(ArraySource(mapped)))
     assert np.array_equal(again.array, mapped)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("kind", ["gzip", *COLUMN_KINDS])
+def test_a_forked_child_reads_for_itself(tmp_path, monkeypatch, kind):
+    """An open file is shared with the parent, also the place where it is read."""
+    monkeypatch.setattr(vector_text, "WINDOW_BYTES", 1 << 14)
+    monkeypatch.setattr(columns, "_BATCH_BYTES", 1 << 12)
+    X = table(3000, 8)
+    path, options = write_kind(tmp_path, kind, X)
+    source = emcomp.open_source(path, **options, **({"threads": 1} if kind == "gzip" else {}))
+    assert np.array_equal(source.read(0, 500), X[:500])
+    child = os.fork()
+    if child == 0:
+        good = np.array_equal(source.read(500, 2000), X[500:2500])
+        os._exit(0 if good else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert np.array_equal(source.read(500, 2500), X[500:])

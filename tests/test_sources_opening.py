@@ -291,3 +291,45 @@ def test_what_is_no_source():
     for X in ("a path", 7, None):
         with pytest.raises(EmcompError):
             as_source(X)
+
+
+# ---- the command line
+
+
+def run(*arguments):
+    from click.testing import CliRunner
+
+    from emcomp.cli import program
+
+    return CliRunner().invoke(program, [str(argument) for argument in arguments])
+
+
+def test_the_command_line_takes_what_only_streams(tmp_path, memory):
+    X, out = table(60, 5), tmp_path / "out.emcomp"
+    write_parts(tmp_path / "parts", "npy", X, [20, 40])
+    memory.pipe("/x.npy", (tmp_path / "parts" / "part-000").read_bytes())
+    whole = emcomp.compress(X, "uniform:4").decode(0, 60)
+    for given in (tmp_path / "parts", f"{tmp_path}/parts/part-*"):
+        assert run("compress", given, out).exit_code == 0
+        assert np.array_equal(emcomp.open(out).decode(0, 60), whole)
+        assert run("evaluate", given, out, "-m", "eos").exit_code == 0
+    assert run("compress", "memory://x.npy", out).exit_code == 0
+    assert emcomp.open(out).shape == (20, 5)
+    result = run("compress", tmp_path / "parts", out, "--duplicates", "first")
+    assert result.exit_code == 3
+
+
+def test_words_on_the_command_line(tmp_path):
+    X, out = table(60, 5), tmp_path / "out.emcomp"
+    path, _ = write_kind(tmp_path, "parquet", X)
+    assert run("compress", path, out, "--words-column", "word", "--limit", 41).exit_code == 0
+    assert list(emcomp.open(out).words) == words_for(41)
+    emcomp.write_vectors(tmp_path / "x.npy", X, format="npy")
+    (tmp_path / "words").write_text("\n".join(words_for(60)))
+    assert run("compress", path, out, "--words", tmp_path / "words").exit_code == 0
+    assert list(emcomp.open(out).words) == words_for(60)
+    both = run("compress", path, out, "--words", tmp_path / "words", "--words-column", "word")
+    assert both.exit_code == 3
+    assert run("compress", tmp_path / "x.npy", out, "--column", "vector").exit_code == 3
+    (tmp_path / "words").write_text("one")
+    assert run("compress", path, out, "--words", tmp_path / "words").exit_code == 3

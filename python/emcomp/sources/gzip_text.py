@@ -51,10 +51,8 @@ class GzipTextSource(SequentialSource):
         self._threads = threads
         super().__init__(file.name, (rows, layout.dim), "float32")
 
-    def read(self, first: int, count: int) -> NDArray[Any]:
-        """Rows [first, first + count) as float32."""
+    def _check_unchanged(self) -> None:
         self._file.check_unchanged()
-        return super().read(first, count)
 
     def _row_parts(self, first: int) -> Iterator[NDArray[Any]]:  # noqa: ARG002
         return (vectors for vectors, _ in self._parsed())

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, read_header
-from emcomp.sources.files import StoredFile, is_remote
+from emcomp.sources.files import StoredFile
 from emcomp.sources.opened import OpenedSource
 from emcomp.vector_arrays import (
     MAX_NPY_HEADER,
@@ -248,8 +249,11 @@ def _weight_map(index: StoredFile) -> dict[str, str]:
 
 
 def _shard(index: StoredFile, shard: str) -> StoredFile:
-    folder = index.name.rpartition("/" if is_remote(index.name) else os.sep)
+    if index.is_remote:
+        name = index.name.rpartition("/")[0] + "/" + shard
+    else:
+        name = str(Path(index.name).with_name(shard))
     try:
-        return StoredFile(folder[0] + folder[1] + shard)
+        return StoredFile(name)
     except FileNotFoundError as error:
         raise FormatError(f"{index.name}: the file {shard!r} of the index is missing") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ Part = TypeVar("Part", NDArray[Any], Words)
 class OpenedSource(ABC):
     """A source that is more than an array: it has a name, a type, and perhaps words.
 
-    It pickles as a small handle, never with rows; nothing of it stays open between two passes.
+    It pickles as a small handle, never with rows, and opens its files again where it is read.
 
     Attributes:
         name: what messages call it, usually a path.
@@ -112,13 +113,20 @@ class SequentialSource(OpenedSource):
             out[filled : filled + len(part)] = part
             filled += len(part)
 
+        self._check_unchanged()
         self._rows.take(first, count, keep)
+        self._check_unchanged()
         return out
 
     def _words(self, first: int, count: int) -> list[Words]:
         words: list[Words] = []
+        self._check_unchanged()
         self._word_stream.take(first, count, words.append)
+        self._check_unchanged()
         return words
+
+    def _check_unchanged(self) -> None:
+        """Raise InputError if what the rows come from is not what was opened."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if not isinstance(value, Stream)}
@@ -150,6 +158,7 @@ class Stream(Generic[Part]):
         self._entry = entry
         self._parts: Callable[[int], Iterator[Part]] = parts
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._running: Iterator[Part] | None = None
         self._held: Part | None = None
         self._next = 0
@@ -161,6 +170,8 @@ class Stream(Generic[Part]):
             InputError: if the parts have fewer rows than they should, or more.
         """
         with self._lock:
+            if self._process != os.getpid():  # a fork: its parent reads on in the same open file
+                self._stop()
             try:
                 self._take(first, count, use)
             except BaseException:
@@ -171,7 +182,7 @@ class Stream(Generic[Part]):
         entry = self._entry(first)
         if self._running is None or first < self._next or entry > self._next:
             self._stop()
-            self._running, self._next = self._parts(entry), entry
+            self._running, self._next, self._process = self._parts(entry), entry, os.getpid()
         running = self._running
         for _ in self._advance(running, first - self._next):
             pass

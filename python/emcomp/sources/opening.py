@@ -110,10 +110,24 @@ def read_or_open(
         FormatError: if a file is not as its format asks, or is none that can be read.
         OSError: if it cannot be read.
     """
-    name = os.fspath(path)
-    if is_remote(name) or _files_of(name) is not None or _streamed_only(StoredFile(name)):
-        return open_source(name, threads=threads)
+    if only_streams(path):
+        return open_source(path, threads=threads)
     return read_vectors(path, threads=threads)
+
+
+def only_streams(path: str | os.PathLike[str]) -> bool:
+    """Whether ``open_source`` alone takes this path: ``read_vectors`` knows plain files only.
+
+    Raises:
+        InputError: if it is a folder or glob without files, or a URL that cannot be opened.
+        OSError: if it cannot be read.
+    """
+    name = os.fspath(path)
+    if is_remote(name) or _files_of(name) is not None or name.endswith(_INDEX_ENDING):
+        return True
+    with Path(name).open("rb") as file:
+        head = file.read(6)
+    return head[:4] == b"PAR1" or head == b"ARROW1"
 
 
 def words_of(X: Any) -> Any:
@@ -166,12 +180,6 @@ def _checked_files(name: str, found: list[str], folders: list[str]) -> list[str]
     if not files:
         raise InputError(f"{name}: no files there")
     return files
-
-
-def _streamed_only(file: StoredFile) -> bool:
-    """Whether a file is of a kind that ``read_vectors`` does not read."""
-    head = file.read(0, min(file.size, 6))
-    return head[:4] == b"PAR1" or head == b"ARROW1" or file.name.endswith(_INDEX_ENDING)
 
 
 def _kind_of(file: StoredFile, options: _Options) -> StreamedFormat:
