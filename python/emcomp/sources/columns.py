@@ -20,7 +20,7 @@ from emcomp.words import Words
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES = 1 << 20
 """Bytes of float32 rows decoded together from a Parquet file."""
 
 _BUFFER_BYTES = 1 << 20
