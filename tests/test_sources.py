@@ -95,6 +95,30 @@ def test_handles_are_small_and_open_in_another_process(tmp_path, monkeypatch, ki
     assert words == (words_for(5)[2:] if source.has_words else None)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_narrowed_handle_reads_the_same_rows(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(windows, "WINDOW_BYTES", 700)
+    X, words = table(2000, 8), words_for(2000)
+    path, options = write_kind(tmp_path, kind, X)
+    source = emcomp.open_source(path, **options)
+    for first, count in [(0, 2000), (0, 1), (777, 300), (1999, 1), (1000, 0)]:
+        narrow = pickle.loads(pickle.dumps(source.narrowed(first, count)))
+        assert np.array_equal(narrow.read(first, count), X[first : first + count])
+        assert np.array_equal(narrow.narrowed(first, count).read(first, min(count, 1)),
+                              X[first : first + min(count, 1)])  # fmt: skip
+        if source.has_words:
+            assert narrow.words(first, count) == words[first : first + count]
+    if kind in ("glove", "binary"):
+        small, whole = (len(pickle.dumps(s)) for s in (source.narrowed(777, 10), source))
+        assert small < 1500
+        assert whole > 3 * small
+        for first, count in [(776, 2), (780, 8), (0, 1), (1999, 1)]:
+            with pytest.raises(InputError, match="this handle does not have rows"):
+                source.narrowed(777, 10).read(first, count)
+    with pytest.raises(InputError, match="there are no rows 1999 to 2001"):
+        source.narrowed(1999, 2)
+
+
 def rewrite(path):
     """Other content of the same length, later."""
     data = bytearray(path.read_bytes())
@@ -230,6 +254,7 @@ def test_written_maps_are_flushed_before_they_travel(tmp_path):
     assert np.array_equal(again.array, mapped)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("kind", ["gzip", *COLUMN_KINDS])
 def test_a_forked_child_reads_for_itself(tmp_path, monkeypatch, kind):

@@ -38,6 +38,13 @@ def test_folders_and_globs_are_one_table(tmp_path, kind):
             assert np.array_equal(source.read(first, count), X[first : first + count])
         again = pickle.loads(pickle.dumps(source))
         assert np.array_equal(again.read(10, 45), X[10:55])
+        for first, count in [(0, 5), (19, 3), (20, 1), (21, 39), (50, 10), (30, 0)]:
+            narrow = pickle.loads(pickle.dumps(source.narrowed(first, count)))
+            assert np.array_equal(narrow.read(first, count), X[first : first + count])
+            if source.has_words:
+                assert narrow.words(first, count) == words_for(60)[first : first + count]
+        with pytest.raises(InputError, match="this handle does not have rows 18 to 20"):
+            source.narrowed(20, 5).read(18, 2)
         if kind in MATRIX_KINDS:
             assert source.words() is None
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -52,6 +53,17 @@ class ConcatenatedSource(OpenedSource):
             yield self._parts[at], first - begin, taken
             first += taken
             at += 1
+
+    def narrowed(self, first: int, count: int) -> OpenedSource:
+        """The same source with the files of rows [first, first + count) only."""
+        self._check_range(first, count)
+        begin = int(np.searchsorted(self._first_rows, first, "right")) - 1
+        held = [part.narrowed(*rows) for part, *rows in self._overlapping(first, count)]
+        part = copy.copy(self)
+        part._readable = range(first, first + count)
+        part._parts = tuple(held)
+        part._first_rows = self._first_rows[begin : begin + len(held) + 1].copy()
+        return part
 
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count)."""

@@ -35,6 +35,7 @@ class OpenedSource(ABC):
         self.name = name
         self.shape = shape
         self.dtype = dtype
+        self._readable = range(shape[0])
 
     @abstractmethod
     def read(self, first: int, count: int) -> NDArray[Any]:
@@ -63,10 +64,25 @@ class OpenedSource(ABC):
     def _words(self, first: int, count: int) -> Iterable[Words]:
         raise NotImplementedError
 
+    def narrowed(self, first: int, count: int) -> OpenedSource:
+        """The same source, as a handle for one task that reads only some of its rows.
+
+        Rows keep their numbers. Where finding rows needs an index or many files, the handle has
+        what belongs to rows [first, first + count), and refuses others.
+
+        Raises:
+            InputError: if there are no such rows.
+        """
+        self._check_range(first, count)
+        return self
+
     def _check_range(self, first: int, count: int) -> None:
-        if first < 0 or count < 0 or first + count > self.shape[0]:
+        held = self._readable
+        if first < held.start or count < 0 or first + count > held.stop:
+            there = "there are no" if len(held) == self.shape[0] else "this handle does not have"
             raise InputError(
-                f"{self.name}: there are no rows {first} to {first + count}; it has {self.shape[0]}"
+                f"{self.name}: {there} rows {first} to {first + count}; it has {held.start} to "
+                f"{held.stop}"
             )
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ the windows that hold them when they are asked for, so that memory has the rows 
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -75,11 +76,24 @@ class WindowedSource(OpenedSource):
     def _overlapping(self, first: int, count: int) -> Iterator[tuple[int, int, int]]:
         """Windows that hold some of the rows, and which."""
         last = first + count
-        begin = int(np.searchsorted(self._rows, first, "right")) - 1
-        end = int(np.searchsorted(self._rows, last, "left"))
-        for window in range(begin, end if count else begin):
+        for window in self._window_range(first, last):
             held = int(self._rows[window]), int(self._rows[window + 1])
             yield window, max(first, held[0]), min(last, held[1])
+
+    def _window_range(self, first: int, last: int) -> range:
+        begin = int(np.searchsorted(self._rows, first, "right")) - 1
+        end = int(np.searchsorted(self._rows, last, "left"))
+        return range(begin, end if last > first else begin)
+
+    def narrowed(self, first: int, count: int) -> OpenedSource:
+        """The same source with the index of rows [first, first + count) only."""
+        self._check_range(first, count)
+        held = self._window_range(first, first + count)
+        part = copy.copy(self)
+        part._readable = range(first, first + count)
+        part._bytes = self._bytes[held.start : held.stop].copy()
+        part._rows = self._rows[held.start : held.stop + 1].copy()
+        return part
 
     def _parse_part(self, window: int, first: int, out: NDArray[np.float32]) -> Words:
         begin, end = self._bytes[window].tolist()
