@@ -322,6 +322,10 @@ def test_the_command_line_takes_what_only_streams(tmp_path, memory):
         assert run("evaluate", given, out, "-m", "eos").exit_code == 0
     assert run("compress", "memory://x.npy", out).exit_code == 0
     assert emcomp.open(out).shape == (20, 5)
+    shards = tmp_path / "shards"
+    emcomp.compress(X, "uniform:4", out=shards, shard_rows=30)
+    assert run("evaluate", tmp_path / "parts", shards, "-m", "eos").exit_code == 0
+    assert emcomp.eos(tmp_path / "parts", shards) == emcomp.eos(X, emcomp.open(shards))
     result = run("compress", tmp_path / "parts", out, "--duplicates", "first")
     assert result.exit_code == 3
 

@@ -89,6 +89,14 @@ struct Encoder {
   CompositionalParameters<float> parameters;
 };
 
+Encoder make_encoder(const py::tuple& parameters, Eigen::Index codes, Eigen::Index codewords) {
+  if (parameters.size() != 5) throw py::type_error("expected five parameters");
+  const auto codebooks = py::cast<DenseArray<float>>(parameters[4]);
+  if (codebooks.ndim() != 2) throw py::type_error("codebooks must have shape (codewords, dim)");
+  const CompositionalShape shape = checked_shape(codebooks.shape(1), codes, codewords);
+  return {shape, from_tuple<float>(parameters, shape)};
+}
+
 void encode(const Encoder& encoder, const py::array& matrix, DenseArray<std::uint8_t>& codes,
             int threads) {
   const MatrixView view = matrix_view(matrix);
@@ -113,6 +121,7 @@ void bind_compositional_codes(py::module_& module) {
              "Loss, squared norm of the gradient and the gradient for given uniform noise.");
 
   py::class_<Encoder>(module, "CompositionalEncoder", py::module_local())
+      .def(py::init(&make_encoder), py::arg("parameters"), py::arg("codes"), py::arg("codewords"))
       .def("encode", &encode, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"),
            "Hard codes of rows into uint8 (rows, codes).");
 
@@ -127,11 +136,8 @@ void bind_compositional_codes(py::module_& module) {
       .def("keep", &CompositionalTrainer::keep, "Remember the parameters.")
       .def("restore", &CompositionalTrainer::restore, "Return to those remembered.")
       .def_property_readonly("steps_per_epoch", &CompositionalTrainer::steps_per_epoch)
-      .def_property_readonly(
-          "parameters",
-          [](const CompositionalTrainer& trainer) { return as_tuple(trainer.parameters()); })
-      .def_property_readonly("encoder", [](const CompositionalTrainer& trainer) {
-        return Encoder{trainer.shape(), trainer.parameters()};
+      .def_property_readonly("parameters", [](const CompositionalTrainer& trainer) {
+        return as_tuple(trainer.parameters());
       });
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from emcomp import _native
+from emcomp.appending import Drift, append
 from emcomp.codec import Codec, parse_codec
-from emcomp.compress import compress
+from emcomp.compress import compress, plan
 from emcomp.config import config, show_config
 from emcomp.container import verify
 from emcomp.dccl import DeepCompositionalCodes
@@ -77,6 +78,7 @@ __all__ = [
     "CorruptFileError",
     "DeepCompositionalCodes",
     "Direction",
+    "Drift",
     "EmcompError",
     "EmcompWarning",
     "Float",
@@ -102,6 +104,7 @@ __all__ = [
     "Whiten",
     "WordVectors",
     "__version__",
+    "append",
     "bits_for_eos",
     "bound_conditioning",
     "compress",
@@ -131,6 +134,7 @@ __all__ = [
     "orthogonal_map_error",
     "parse_codec",
     "pip_loss",
+    "plan",
     "predict_eos",
     "predict_uniform_eos",
     "principal_angles",

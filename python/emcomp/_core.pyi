@@ -15,6 +15,14 @@ def unpack_codes(
 
 # bindings/value_histogram.cpp
 
+def count_clipped(
+    matrix: NDArray[Any],
+    group: int,
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    threads: int,
+) -> int: ...
+
 class Clipping:
     def __init__(self, rule: str, value: float = ...) -> None: ...
 
@@ -103,6 +111,7 @@ def uniform_reader(
     steps: NDArray[Any],
     by_row: bool,
 ) -> Reader: ...
+def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...
@@ -354,6 +363,9 @@ def compositional_gradient(
 ) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
 
 class CompositionalEncoder:
+    def __init__(
+        self, parameters: tuple[NDArray[np.float32], ...], codes: int, codewords: int
+    ) -> None: ...
     def encode(self, matrix: NDArray[Any], codes: NDArray[np.uint8], threads: int) -> None: ...
 
 class CompositionalTrainer:
@@ -376,8 +388,6 @@ class CompositionalTrainer:
     def steps_per_epoch(self) -> int: ...
     @property
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
-    @property
-    def encoder(self) -> CompositionalEncoder: ...
 
 # bindings/additive_refinement.cpp
 

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Progress
+from emcomp.codec import Tensors
+from emcomp.engine import Progress
 from emcomp.errors import InputError
 from emcomp.vector_kmeans import check_count
 
+NETWORK = ("hidden_weights", "hidden_bias", "logit_weights", "logit_bias")
+"""Parameters of the encoder, in the order of the native ones; codebooks follow."""
 _IMPROVEMENT = 0.999  # a validation loss below this part of the best one is better
 _ROWS_AT_ONCE = 4096
 _RESTARTS = 8  # of the search for a row's codes in a round
@@ -45,9 +48,10 @@ class TrainingPlan(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What training leaves: the chooser of codewords, the codebooks and how it went."""
+    """What training leaves: the network that chooses codewords, the codebooks and how it went."""
 
-    encoder: _core.CompositionalEncoder
+    network: Tensors
+    """The encoder's weights and biases, by the names in ``NETWORK``."""
     codebooks: NDArray[np.float32]
     """Array (codes, codewords, dim)."""
     info: Mapping[str, Any]
@@ -93,9 +97,18 @@ def train(
             best, best_epoch = loss, epoch
             trainer.keep()
     trainer.restore()
-    codebooks = trainer.parameters[4].reshape(codes, codewords, dim)
+    *network, codebooks = trainer.parameters
     info = {"epochs": epoch, "best_epoch": best_epoch, "validation_loss": best if epoch else None}
-    return Trained(trainer.encoder, codebooks, info)
+    return Trained(
+        dict(zip(NETWORK, network, strict=True)), codebooks.reshape(codes, codewords, dim), info
+    )
+
+
+def make_encoder(network: Tensors, codebooks: NDArray[np.float32]) -> _core.CompositionalEncoder:
+    """The chooser of codewords that a trained network and its codebooks are."""
+    codes, codewords, dim = codebooks.shape
+    parameters = (*(network[name] for name in NETWORK), codebooks.reshape(-1, dim))
+    return _core.CompositionalEncoder(parameters, codes, codewords)
 
 
 class Refined(NamedTuple):
@@ -125,8 +138,9 @@ def refine(
     codebooks = trained.codebooks
     count = len(rows)
     codes = np.empty((count, len(codebooks)), np.uint8)
+    encoder = make_encoder(trained.network, codebooks)
     for part in row_parts(count):
-        trained.encoder.encode(rows[part], codes[part], threads)
+        encoder.encode(rows[part], codes[part], threads)
     errors = []
     for done in range(rounds):
         statistics = _core.AdditiveStatistics(codebooks.shape[2], *codebooks.shape[:2])

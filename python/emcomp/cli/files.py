@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import emcomp
-from emcomp import container
 from emcomp.errors import InputError
 from emcomp.gram import FirstRows
 from emcomp.sources.opening import only_streams
+from emcomp.table import recognises
 from emcomp.words import Words
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def read_input(
     Raises:
         InputError: if the options do not fit the file.
     """
-    if only_streams(path):
+    is_table = isinstance(path, Path) and path.exists() and recognises(path)
+    if not is_table and only_streams(path):
         if duplicates != "error":
             raise InputError(
                 f"{path}: is not read whole, so that duplicate words must stay an error"
@@ -53,11 +54,12 @@ def read_input(
             words_column=words_column,
             threads=threads,
         )
-        rows = source.shape[0] if limit is None else min(limit, source.shape[0])
-        return FirstRows(source, rows), _words_of_source(source, words, rows)
+        if limit is None or limit >= source.shape[0]:
+            return source, _words_of_source(source, words, source.shape[0])
+        return FirstRows(source, limit), _words_of_source(source, words, limit)
     if column is not None or words_column is not None:
         raise InputError(f"{path}: columns are for Parquet and Arrow files")
-    if not container.recognises(path):
+    if not is_table:
         vectors = emcomp.read_vectors(
             path,
             format=input_format,

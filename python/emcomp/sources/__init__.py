@@ -48,12 +48,13 @@ def block_rows(dim: int, block_bytes: int = BLOCK_BYTES) -> int:
     return max(block_bytes // (4 * dim) // 256, 1) * 256
 
 
-def blocks(source: Source) -> Iterator[Block]:
-    """All rows of a source in order, block by block."""
+def blocks(source: Source, first: int = 0, count: int | None = None) -> Iterator[Block]:
+    """Rows [first, first + count) of a source in order, block by block; by default all of them."""
     rows, dim = source.shape
+    end = rows if count is None else first + count
     step = block_rows(dim)
-    for first in range(0, rows, step):
-        yield Block(first, source.read(first, min(step, rows - first)))
+    for begin in range(first, end, step):
+        yield Block(begin, source.read(begin, min(step, end - begin)))
 
 
 class ArraySource:
