@@ -13,9 +13,9 @@ from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
 from emcomp.sources import Block, Source, as_source, block_rows
+from emcomp.sources.opening import read_or_open, words_of
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
-from emcomp.vectors import WordVectors, read_vectors
 from emcomp.vocabulary import Vocabulary
 from emcomp.work import Work, plan_work
 
@@ -42,8 +42,8 @@ def compress(
 
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
-            float64 (any strides, either byte order), word vectors, or the path of a file that
-            `read_vectors` reads.
+            float64 (any strides, either byte order), word vectors, a source, a Dask array, or the
+            path of what `read_vectors` reads or `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -120,9 +120,8 @@ def open_input(
 ) -> tuple[Source, Iterable[str | bytes] | None]:
     """The rows of what a user calls a table, and the words it brings."""
     if isinstance(X, (str, os.PathLike)):
-        X = read_vectors(Path(X), threads=threads)
-    words = X.words if isinstance(X, WordVectors) else None
-    return as_source(X, dtype), words
+        X = read_or_open(X, threads)
+    return as_source(X, dtype), words_of(X)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:

@@ -23,7 +23,7 @@ from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.vectors import WordVectors, read_vectors
+from emcomp.sources.opening import read_or_open, words_of
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -97,15 +97,14 @@ def select(
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
     engine = make_engine(executor, threads)
     if isinstance(X, (str, Path)):
-        X = read_vectors(X, threads=threads)
+        X = read_or_open(X, threads)
     source = as_source(X, dtype)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
-    if isinstance(X, WordVectors) and words is None:
-        words = X.words
+    words = words_of(X) if words is None else words
     vocabulary = make_vocabulary(words, source.shape[0])
     refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
