@@ -75,7 +75,7 @@ def append(
     folder = Path(path)
     index = read_index(folder)
     before = open_sharded(folder)
-    source, found = open_input(X, dtype=dtype)
+    source, found = open_input(X, dtype=dtype, stream=True)
     given = found if words is None else words
     rows, dim = source.shape
     if dim != index.input_dim:

@@ -13,7 +13,7 @@ from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
 from emcomp.sources import Block, Source, as_source, block_rows
-from emcomp.sources.opening import read_or_open, words_of
+from emcomp.sources.opening import open_source, read_or_open, words_of
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
 from emcomp.vocabulary import Vocabulary
@@ -77,7 +77,7 @@ def compress(
             raise InputError(f"{name} is for tables that are written as they are made: give out=")
     if out is None and resume:
         raise InputError("resume is for tables that are written as they are made: give out=")
-    source, own_words = open_input(X, dtype=dtype, threads=threads)
+    source, own_words = open_input(X, dtype=dtype, threads=threads, stream=out is not None)
     chosen.check(source.shape)
     vocabulary = make_vocabulary(own_words if words is None else words, source.shape[0])
     if out is None:
@@ -110,17 +110,20 @@ def plan(
         InputError: for a table or codec that `compress` refuses, or a limit that is too low.
     """
     chosen = parse_codec(codec)
-    source, _ = open_input(X, dtype=dtype)
+    source, _ = open_input(X, dtype=dtype, stream=True)
     chosen.check(source.shape)
     return plan_work(chosen, source.shape, memory_limit, shard_rows)
 
 
 def open_input(
-    X: Any, *, dtype: str | None = None, threads: int | None = None
+    X: Any, *, dtype: str | None = None, threads: int | None = None, stream: bool = False
 ) -> tuple[Source, Iterable[str | bytes] | None]:
-    """The rows of what a user calls a table, and the words it brings."""
+    """The rows of what a user calls a table, and the words it brings.
+
+    Files are read into memory or mapped, unless they are to be streamed.
+    """
     if isinstance(X, (str, os.PathLike)):
-        X = read_or_open(X, threads)
+        X = open_source(X, dtype=dtype, threads=threads) if stream else read_or_open(X, threads)
     return as_source(X, dtype), words_of(X)
 
 

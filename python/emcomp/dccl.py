@@ -177,12 +177,11 @@ class DeepCompositionalCodes(Codec):
         rows = sampled(source, self.sample, self.seed, engine)
         layout = self.layout(source.shape)
         plan = self.plan
-        threads, progress = engine.threads, engine.progress
-        trained = train(rows, *layout, plan, self.seed, threads, progress)
+        trained = engine.call(train, rows, *layout, plan, self.seed)
         if not plan.refine:
             tensors = {"codebooks": trained.codebooks, **trained.network}
             return FittedCompositional(self, tensors, trained.info)
-        refined = refine(rows, trained, plan.refine, self.seed, threads, progress)
+        refined = engine.call(refine, rows, trained, plan.refine, self.seed)
         tensors = {"codebooks": refined.codebooks}
         if len(rows) == source.shape[0]:
             tensors["known_codes"] = refined.codes

@@ -154,6 +154,10 @@ class Engine:
         """Results of calls with these arguments, in order."""
         return (function(*arguments) for arguments in calls)
 
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """The result of a function that also takes threads and progress: training on some rows."""
+        return function(*arguments, self.threads, self.progress)
+
     def fold(self, phase: str, shape: tuple[int, int], part: Part[Found]) -> Found:
         """The statistic of all rows of a table of this shape."""
         tree: MergeTree[Found] = MergeTree()

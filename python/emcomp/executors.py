@@ -17,7 +17,7 @@ from emcomp.engine import Engine, Progress, Result, silent
 from emcomp.errors import InputError
 from emcomp.sizes import format_bytes
 from emcomp.table import CompressedEmbedding
-from emcomp.threads import resolve_threads
+from emcomp.threads import default_threads, resolve_threads
 
 LARGEST_TASK = 160 << 20
 """Bytes of a task beyond which it carries rows, not a handle to them."""
@@ -44,8 +44,20 @@ def make_engine(
     native = resolve_threads(1 if threads is None else threads)
     if isinstance(executor, Executor):
         return ExecutorEngine(executor, native, report)
+    if _is_dask_client(executor):
+        from emcomp.dask_engine import DaskEngine
+
+        return DaskEngine(executor, native, report)
     raise InputError(
         f"executor must be a concurrent.futures.Executor or a Dask client, not {executor!r}"
+    )
+
+
+def _is_dask_client(executor: Any) -> bool:
+    """Whether this is a Dask client, without importing what may not be installed."""
+    return any(
+        cls.__name__ == "Client" and cls.__module__.startswith("distributed.")
+        for cls in type(executor).__mro__
     )
 
 
@@ -54,10 +66,13 @@ class Sent:
     """A function that travels with its sources and settings, and is unpacked once a worker."""
 
     data: bytes
+    threads: int
+    """Native threads of whatever it calls, unless that is told otherwise."""
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it."""
-        return _unpacked(self.data)(*arguments)
+        with default_threads(self.threads):
+            return _unpacked(self.data)(*arguments)
 
 
 class _Pickler(pickle.Pickler):
@@ -76,8 +91,8 @@ def _unpacked(data: bytes) -> Callable[..., Any]:
     return function
 
 
-def pack(function: Callable[..., Any]) -> Sent:
-    """A function to be sent to other processes.
+def pack(function: Callable[..., Any], threads: int) -> Sent:
+    """A function to be sent to other processes, and the native threads that it may use there.
 
     Raises:
         InputError: if it would carry a table along.
@@ -90,7 +105,7 @@ def pack(function: Callable[..., Any]) -> Sent:
             f"each task would carry {format_bytes(len(data))}: give the table as the path of a file "
             "that all workers can read, or as a Dask array, not as an array in memory"
         )
-    return Sent(data)
+    return Sent(data, threads)
 
 
 class ExecutorEngine(Engine):
@@ -108,7 +123,7 @@ class ExecutorEngine(Engine):
         sent: Callable[..., Result] = function
         ahead = _IN_FLIGHT
         if not self.shares_memory:
-            sent = packed = pack(function)
+            sent = packed = pack(function, self.threads)
             ahead = max(min(ahead, _BYTES_IN_FLIGHT // len(packed.data)), 1)
         waiting = iter(calls)
         running: deque[Future[Result]] = deque()

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emcomp import _core, container, table
 from emcomp.atomic import TEMPORARY, atomic_write
-from emcomp.codec import Codec, FittedCodec, allocate
+from emcomp.codec import Codec, FittedCodec, Tensors, allocate
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.sharded import (
@@ -62,37 +63,32 @@ class EncodeShard:
         """Encode rows [first, first + count) as shard ``number``."""
         fitted = self.fitted
         tensors = allocate(fitted.row_tensors, count)
+        error: float | None = None
+        sums = _core.SquaredError()
+        clipped = 0.0
         for block in blocks(self.source, first, count):
-            place = slice(block.first - first, block.first - first + len(block.rows))
-            out = {name: tensor[place] for name, tensor in tensors.items()}
-            fitted.encode(Block(self.offset + block.first, block.rows), out, threads)
-        name = shard_name(number)
-        shard = Shard(name, count, *self._loss(first, tensors, threads))
-        path = Path(self.folder) / name
+            rows = block.rows
+            begin = block.first - first
+            out = {name: tensor[begin : begin + len(rows)] for name, tensor in tensors.items()}
+            fitted.encode(Block(self.offset + block.first, rows), out, threads)
+            sums.update(rows, self._decoded(rows, out, threads), threads)
+            if begin == 0:
+                seen = rows[:_CLIPPING_ROWS]
+                clipped = fitted.clipped(seen, threads) / seen.size
+        if fitted.codec.table_dim(fitted.dim) == fitted.dim:
+            error = sums.error
+        shard = Shard(shard_name(number), count, error, sums.total, clipped)
+        path = Path(self.folder) / shard.file
         write_shard(path, fitted.codec, self.fit, self.offset + first, shard, tensors)
         return shard
 
-    def _loss(
-        self, first: int, tensors: dict[str, Any], threads: int
-    ) -> tuple[float | None, float, float]:
-        fitted = self.fitted
-        count = len(next(iter(tensors.values())))
-        dim = fitted.codec.table_dim(fitted.dim)
-        decoded = CompressedEmbedding(
-            fitted.codec, (count, dim), {**tensors, **fitted.shared_tensors}
-        )
-        sums = _core.SquaredError()
-        for block in blocks(self.source, first, count):
-            rows = block.rows
-            if dim == fitted.dim:
-                begin = block.first - first
-                other = decoded.decode(begin, len(rows), threads=threads)
-            else:
-                other = rows
-            sums.update(rows, other, threads)
-        seen = self.source.read(first, min(count, _CLIPPING_ROWS))
-        clipped = fitted.clipped(seen, threads) / seen.size
-        return sums.error if dim == fitted.dim else None, sums.total, clipped
+    def _decoded(self, rows: NDArray[Any], encoded: Tensors, threads: int) -> NDArray[Any]:
+        """A block as it comes back; as it is where rows become shorter."""
+        codec, dim = self.fitted.codec, self.fitted.dim
+        if codec.table_dim(dim) != dim:
+            return rows
+        tensors = {**encoded, **self.fitted.shared_tensors}
+        return CompressedEmbedding(codec, (len(rows), dim), tensors).decode(threads=threads)
 
 
 def compress_to(

@@ -48,10 +48,23 @@ class DaskSource(OpenedSource):
             return check_matrix(np.zeros((1, self.shape[1]), self._array.dtype), self._given_dtype)[
                 :0
             ]
-        rows = np.asanyarray(self._array[first : first + count].compute())
+        rows = np.asanyarray(_computed(self._array[first : first + count]))
         if rows.shape != (count, self.shape[1]):
             raise InputError(
                 f"{self.name}: rows {first} to {first + count} have shape {rows.shape}, expected "
                 f"{(count, self.shape[1])}"
             )
         return check_matrix(rows, self._given_dtype)
+
+
+def _computed(array: Any) -> Any:
+    """The values of a Dask array, within a task of a cluster too."""
+    try:
+        from distributed import get_worker, worker_client
+
+        get_worker()
+    except (ImportError, ValueError):
+        return array.compute()
+    # The task gives its place up, so that the cluster has one for the array's own tasks.
+    with worker_client() as client:
+        return client.compute(array, sync=True)
