@@ -12,6 +12,7 @@ from emcomp import _core
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.sources import Source
+from emcomp.sources.opened import OpenedSource
 
 if TYPE_CHECKING:
     from emcomp.codec import Tensors
@@ -67,9 +68,10 @@ def refuse_nonfinite(source: Source, engine: Engine) -> None:
     found = engine.fill("check", source, Nonfinite)
     if found.count:
         row, column = divmod(found.first, source.shape[1])
+        place = source.place(row) if isinstance(source, OpenedSource) else ""
         raise InputError(
             f"{found.count} of the table's entries are NaN, infinite or beyond float32, the first "
-            f"at row {row}, column {column}; replace them before compressing"
+            f"at row {row}, column {column}{place and f' ({place})'}; replace them before compressing"
         )
 
 

@@ -18,7 +18,9 @@ from emcomp import _core, table
 from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
-from emcomp.sources.opening import read_or_open
+from emcomp.sources.files import StoredFile
+from emcomp.sources.opening import open_source, read_or_open
+from emcomp.vector_formats import NPY_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,7 @@ Matrix = NDArray[np.float64]
 def open_table(X: Any) -> Source:
     """A source over an array, a source itself, or a path of vectors or a compressed table.
 
-    Files that hold an array as it is, and emcomp files, are mapped, not read.
+    Of npy and emcomp files no more is held than the block at hand.
 
     Raises:
         InputError: if X is none of these.
@@ -39,6 +41,8 @@ def open_table(X: Any) -> Source:
         return as_source(X)
     if Path(X).exists() and table.recognises(Path(X)):
         return table.open(Path(X))
+    if Path(X).is_file() and StoredFile(X).head().startswith(NPY_MAGIC):
+        return open_source(X)
     return read_or_open(X)
 
 

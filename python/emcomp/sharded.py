@@ -22,6 +22,7 @@ from emcomp.atomic import atomic_write
 from emcomp.codec import Codec, FittedCodec, Info, Tensors, parse_codec
 from emcomp.container import TensorStream
 from emcomp.errors import FormatError, InputError
+from emcomp.sources.mapped import release
 from emcomp.table import CompressedEmbedding, table_description
 from emcomp.vocabulary import Vocabulary
 
@@ -254,7 +255,19 @@ class ShardedEmbedding(CompressedEmbedding):
         container.write(path, {**streams, **self._tensors, **words}, description)
 
     def _chunks(self, name: str) -> Iterator[NDArray[Any]]:
-        return (shard[name] for shard in self._shards)
+        for shard in self._shards:
+            yield shard[name]
+            release(shard[name])
+
+    def _release(self, first: int, count: int) -> None:
+        begin = 0
+        for shard in self._shards:
+            rows = len(next(iter(shard.values())))
+            low, high = max(first - begin, 0), min(first + count - begin, rows)
+            if low < high:
+                for tensor in shard.values():
+                    release(tensor[low:high])
+            begin += rows
 
 
 def open_sharded(folder: Path) -> ShardedEmbedding:

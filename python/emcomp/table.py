@@ -16,6 +16,7 @@ from emcomp.codec import Codec, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
 from emcomp.sizes import format_bytes
 from emcomp.sources import Block, blocks
+from emcomp.sources.mapped import release
 from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors
 from emcomp.vocabulary import Vocabulary
@@ -174,8 +175,18 @@ class CompressedEmbedding:
         return result
 
     def read(self, first: int, count: int) -> NDArray[Any]:
-        """Rows [first, first + count) decoded: a compressed table is a source of rows."""
-        return self.decode(first, count)
+        """Rows [first, first + count) decoded: a compressed table is a source of rows.
+
+        Unlike `decode` it lets go of the pages of a mapped file, which may be larger than memory.
+        """
+        rows = self.decode(first, count)
+        self._release(first, count)
+        return rows
+
+    def _release(self, first: int, count: int) -> None:
+        for tensor in self._tensors.values():
+            if len(tensor.shape) and len(tensor) == len(self):
+                release(tensor[first : first + count])
 
     def blocks(self) -> Iterator[Block]:
         """All rows, decoded block by block."""

@@ -65,6 +65,11 @@ class ConcatenatedSource(OpenedSource):
         part._first_rows = self._first_rows[begin : begin + len(held) + 1].copy()
         return part
 
+    def place(self, row: int) -> str:
+        """Where a row is: in which of the sources."""
+        ((part, first, _),) = self._overlapping(row, 1)
+        return part.place(first)
+
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count)."""
         self._check_range(first, count)

@@ -62,6 +62,23 @@ def handle_of(array: NDArray[Any]) -> MappedRows | None:
     )  # fmt: skip
 
 
+def release(array: NDArray[Any]) -> None:
+    """Let go of the memory of a read-only array that is mapped from a file, if it is one.
+
+    Nothing is lost: whoever reads the array again gets its pages from the file again. Without this a
+    process that goes over a file seems to hold all of it.
+    """
+    root: Any = array
+    while isinstance(root, (np.ndarray, memoryview)):
+        root = root.base if isinstance(root, np.ndarray) else root.obj
+    if array.flags.writeable or not array.flags.c_contiguous or not isinstance(root, mmap.mmap):
+        return
+    if hasattr(mmap, "MADV_DONTNEED"):
+        start = array.ctypes.data - np.frombuffer(root, np.uint8).ctypes.data
+        page = start - start % mmap.PAGESIZE
+        root.madvise(mmap.MADV_DONTNEED, page, start + array.nbytes - page)
+
+
 def _memmap_of(array: Any) -> np.memmap[Any, Any] | None:
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap) and array._mmap is not None:  # type: ignore[attr-defined]

@@ -76,6 +76,10 @@ class OpenedSource(ABC):
         self._check_range(first, count)
         return self
 
+    def place(self, row: int) -> str:
+        """Where a row is, as messages say it."""
+        return f"row {row} of {self.name}"
+
     def _check_range(self, first: int, count: int) -> None:
         held = self._readable
         if first < held.start or count < 0 or first + count > held.stop:
