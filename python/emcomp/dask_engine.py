@@ -99,7 +99,7 @@ class DaskEngine(Engine):
         try:
             yield tasks
         except BaseException:
-            tasks.cancel()
+            tasks.forget()
             raise
 
 
@@ -121,7 +121,10 @@ class _Tasks:
 
     def merge(self, before: Future, following: Future) -> Future:
         """Merge two statistics, before more rows are read."""
-        return self._submit(_merged, before, following, priority=1)
+        merged = self._submit(_merged, before, following, priority=1)
+        # A scheduler may hear that nobody holds them before it has taken in the merge.
+        merged.add_done_callback(partial(_kept, before, following))
+        return merged
 
     def _submit(self, function: Callable[..., Any], *arguments: Any, priority: int = 0) -> Future:
         future = self._client.submit(
@@ -130,9 +133,10 @@ class _Tasks:
         self._alive.add(future)
         return future
 
-    def cancel(self) -> None:
-        """Drop what has not begun."""
-        self._client.cancel(list(self._alive))
+    def forget(self) -> None:
+        """Let go of everything: what has not begun then never does."""
+        for future in list(self._alive):
+            future.release()
 
 
 class _Remote:
@@ -145,6 +149,10 @@ class _Remote:
     def merge(self, following: _Remote) -> None:
         """Have it merged with that of the rows that follow."""
         self.future = self._tasks.merge(self.future, following.future)
+
+
+def _kept(*futures: Future) -> None:
+    """What keeps futures until it is called."""
 
 
 def _called(function: Sent, *arguments: Any) -> Any:
