@@ -7,7 +7,7 @@ with pages mapped from files, and what it read and wrote.
     python benchmarks/scale.py --rows 1000000 3000000 10000000     out of core
     python benchmarks/scale.py --memory                            announced and measured memory
     python benchmarks/scale.py --costs                             cost model of docs/scale.md
-    python benchmarks/scale.py --workers 1 2                       a Dask cluster on this machine
+    python benchmarks/scale.py --workers                           a Dask cluster on this machine
     python benchmarks/scale.py --large                             beyond 2^31 rows and entries
 """
 
@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,14 @@ MEMORY_CODECS = [
     "svd:100",
     "dccl:8x16(epochs=1)",
 ]
-COST_CODECS = ["uniform:4", "kmeans:4", "svd:100+uniform:4", "whiten+kmeans:4", "pq:75x8"]
+COSTS = {  # floating-point operations of a row: of all passes to fit, and to encode and measure
+    "uniform:4": (DIM, 6 * DIM),
+    "kmeans:4": (DIM, 8 * DIM),
+    "svd:100+uniform:4": (DIM**2 + 2 * 100 * DIM, 4 * 100 * DIM),
+    "whiten+kmeans:4": (DIM**2 + 2 * DIM**2, 4 * DIM**2),
+    "direction:100+uniform:4": (10 * (2 * 100 * DIM + DIM**2), 6 * 100 * DIM),
+    "pq:75x8": (DIM, 2 * DIM * 256),
+}
 _BLOCK = 1 << 15
 
 
@@ -118,17 +126,6 @@ def step(action: str, arguments: list[str]) -> dict[str, Any]:
     elif action == "evaluate":
         path, out = arguments
         result = {"report": str(emcomp.evaluate(path, out, MEASURES))}
-    elif action == "cluster":
-        address, path, out, folder = arguments
-        from distributed import Client
-
-        with Client(address) as client:
-            begin = time.perf_counter()
-            emcomp.compress(path, CODEC, out=folder, shard_rows=int(out), executor=client)
-            compressed = time.perf_counter()
-            report = emcomp.evaluate(path, folder, MEASURES, executor=client)
-            result = {"compress": compressed - begin, "report": str(report)}
-            result["evaluate"] = time.perf_counter() - compressed
     else:
         raise SystemExit(f"no step {action}")
     io = _fields(Path("/proc/self/io"))
@@ -157,8 +154,12 @@ def out_of_core(folder: Path, sizes: list[int]) -> None:
     """Compressing and measuring under a limit, for several numbers of rows."""
     import emcomp
 
-    print(f"\n{DIM} columns of float16, {CODEC}, limit {LIMIT}; memory in MB: own / with mapped files")
-    print(f"{'rows':>11} {'step':>9} {'s':>7} {'Mrow/s':>7} {'of reading':>11} {'memory':>12} passes")
+    print(
+        f"\n{DIM} columns of float16, {CODEC}, limit {LIMIT}; memory in MB: own / with mapped files"
+    )
+    print(
+        f"{'rows':>11} {'step':>9} {'s':>7} {'Mrow/s':>7} {'of reading':>11} {'memory':>12} passes"
+    )
     for rows in sizes:
         path, out = folder / "X.npy", folder / "X.emcomp"
         write_table(path, rows)
@@ -203,11 +204,90 @@ def memory(folder: Path, rows: int) -> None:
         out.unlink()
 
 
+def costs(folder: Path, sizes: list[int]) -> None:
+    """Operations and seconds of each phase; seconds that the smallest size foretells."""
+    path, out = folder / "X.npy", folder / "X.emcomp"
+    print(
+        f"\n{'codec':24} {'rows':>10} {'phase':>7} {'GFLOP':>8} {'s':>7} {'GFLOP/s':>8}  foretold"
+    )
+    first: dict[tuple[str, str], float] = {}
+    for rows in sizes:
+        write_table(path, rows)
+        for codec, per_row in COSTS.items():
+            phases = run("compress", path, codec, out, "64GB").result["phases"]
+            encode = phases.pop("encode")
+            for phase, took, operations in zip(
+                ("fit", "encode"), (sum(phases.values()), encode), per_row, strict=True
+            ):
+                foretold = first.setdefault((codec, phase), took / rows) * rows
+                total = operations * rows / 1e9
+                print(
+                    f"{codec:24} {rows:>10,} {phase:>7} {total:>8.1f} {took:>7.2f} "
+                    f"{total / took:>8.2f} {foretold / took:>9.2f}",
+                    flush=True,
+                )
+            out.unlink()
+
+
+def workers(folder: Path, rows: int, repeats: int) -> None:
+    """This process with one thread, and clusters of one and two workers with one thread each."""
+    from distributed import Client, LocalCluster
+
+    import emcomp
+
+    path, out = folder / "X.npy", folder / "shards"
+    write_table(path, rows)
+    seconds: dict[str, dict[str, list[float]]] = {}
+    for _ in range(repeats):
+        for count in (0, 1, 2):
+            name = f"{count} workers" if count else "no cluster"
+            with ExitStack() as stack:
+                executor = None
+                if count:
+                    local = LocalCluster(count, threads_per_worker=1, dashboard_address=None)
+                    executor = stack.enter_context(Client(stack.enter_context(local)))
+                begin = time.perf_counter()
+                options = {"executor": executor, "threads": 1}
+                emcomp.compress(path, CODEC, out=out, shard_rows=rows // 8, **options)
+                middle = time.perf_counter()
+                emcomp.evaluate(path, out, MEASURES, **options)
+                end = time.perf_counter()
+                for step_name, took in (("compress", middle - begin), ("evaluate", end - middle)):
+                    seconds.setdefault(step_name, {}).setdefault(name, []).append(took)
+                shutil.rmtree(out)
+    print(f"\n{rows:,} x {DIM} float16, {CODEC}, one thread a worker; medians of {repeats}")
+    print(f"{'step':>9} {'':>11} {'s':>7} {'speed-up':>9} {'of ideal':>9}")
+    for step_name, found in seconds.items():
+        alone = statistics.median(found["no cluster"])
+        for count, (name, times) in enumerate(found.items()):
+            took = statistics.median(times)
+            share = alone / took / max(count, 1)
+            print(f"{step_name:>9} {name:>11} {took:>7.2f} {alone / took:>9.2f} {share:>9.0%}")
+
+
+def large(folder: Path) -> None:
+    """A table of more than 2^31 rows of one entry, almost all zeros that take no room."""
+    import emcomp
+
+    rows, path, out = 2**31 + 1000, folder / "X.npy", folder / "X.emcomp"
+    table = np.lib.format.open_memmap(path, "w+", np.float16, (rows, 1))
+    table[-500:, 0] = np.linspace(-1, 1, 500)
+    table.flush()
+    found = run("compress", path, "uniform:8(clip=max)", out, LIMIT)
+    error = np.abs(emcomp.open(out).decode(rows - 500, 500) - table[-500:]).max()
+    print(f"\n{rows:,} rows of one entry: {found.seconds:.1f} s, {found.anonymous / 1e6:.0f} MB of")
+    print(
+        f"memory; the largest error of the last 500 rows is {error:.4f}, half a step {1 / 255:.4f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write tables")
+    for name in ("memory", "costs", "workers", "large"):
+        parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
@@ -217,6 +297,12 @@ def main() -> None:
     try:
         if options.memory:
             memory(folder, options.rows[0])
+        elif options.costs:
+            costs(folder, options.rows)
+        elif options.workers:
+            workers(folder, options.rows[0], options.repeats)
+        elif options.large:
+            large(folder)
         else:
             out_of_core(folder, options.rows)
     finally:

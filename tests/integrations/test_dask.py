@@ -12,7 +12,7 @@ from emcomp.sharded import INDEX
 pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 
-from dask_cluster import (  # noqa: E402
+from dask_cluster import (
     Cluster,
     MortalSource,
     RangesPart,
@@ -96,9 +96,7 @@ def test_any_number_of_workers_and_partitions(X, path, workers, cluster, tmp_pat
     assert_same(emcomp.compress(path, "whiten+kmeans:3", executor=client), expected)
     for rows in (300, 777):
         out = tmp_path / str(rows)
-        table = emcomp.compress(
-            path, "whiten+kmeans:3", executor=client, out=out, shard_rows=rows
-        )
+        table = emcomp.compress(path, "whiten+kmeans:3", executor=client, out=out, shard_rows=rows)
         assert_same(table, expected)
 
 
