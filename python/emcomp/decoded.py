@@ -91,9 +91,7 @@ class DecodedRows:
             )
             yield Block(first, rows)
 
-    def _by_piece(
-        self, function: Callable[[NDArray[np.float32]], NDArray[Any]]
-    ) -> NDArray[Any]:
+    def _by_piece(self, function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
         """What ``function`` makes of each row, found piece by piece."""
         empty = function(np.empty((0, self.table.dim), np.float32))
         result = np.empty((self._count, *empty.shape[1:]), empty.dtype)
@@ -114,12 +112,12 @@ class DecodedRows:
             return self._by_piece(lambda rows: np.dot(rows, args[1]))
         if function is np.linalg.norm and len(args) == 1 and kwargs in _ROW_NORMS:
             return self._by_piece(lambda rows: np.linalg.norm(rows, axis=1))
-        self._refuse(f"np.{function.__name__}")
+        return self._refuse(f"np.{function.__name__}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         if ufunc is np.matmul and method == "__call__" and self._times(args) and not kwargs:
             return self._by_piece(lambda rows: np.matmul(rows, args[1]))
-        self._refuse(f"np.{ufunc.__name__}")
+        return self._refuse(f"np.{ufunc.__name__}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         self._refuse("an array of it")

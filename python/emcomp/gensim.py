@@ -68,9 +68,7 @@ class CompressedKeyedVectors(KeyedVectors):
         self.table.save(os.fspath(path))
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], mmap: str | None = None
-    ) -> CompressedKeyedVectors:
+    def load(cls, path: str | os.PathLike[str], mmap: str | None = None) -> CompressedKeyedVectors:
         """Open an emcomp file, which is always mapped.
 
         Args:
@@ -86,7 +84,7 @@ class CompressedKeyedVectors(KeyedVectors):
         return cls(open_table(os.fspath(path)))
 
     @classmethod
-    def load_word2vec_format(cls, *args: Any, **kwargs: Any) -> NoReturn:
+    def load_word2vec_format(cls, *_: Any, **__: Any) -> NoReturn:
         """Refused: it would make the matrix. Compress the file instead."""
         raise InputError(
             "compress the file first: CompressedKeyedVectors(emcomp.compress(path, 'uniform:4'))"
@@ -107,11 +105,9 @@ class CompressedKeyedVectors(KeyedVectors):
     ) -> tuple[float, list[dict[str, Any]]]:
         """As gensim's, whose parsing and scoring it uses, but all questions are answered together.
 
-        The table is decoded once for every thousand questions and not for each of them, if they
-        come from a path. An open file, which can be read only once, is answered line by line.
+        The table is decoded once for every thousand questions and not for each of them.
         """
-        is_path = isinstance(analogies, (str, os.PathLike))
-        questions = _questions(analogies, case_insensitive) if is_path else []
+        questions = _questions(analogies, case_insensitive)
         evaluator = _Answered(self.table, questions, restrict_vocab, case_insensitive)
         result: tuple[float, list[dict[str, Any]]] = KeyedVectors.evaluate_word_analogies(
             evaluator, analogies, restrict_vocab, case_insensitive, *args, **kwargs
@@ -120,7 +116,7 @@ class CompressedKeyedVectors(KeyedVectors):
 
     # A compressed table does not change.
 
-    def _refuse_change(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def _refuse_change(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: a compressed table cannot be changed."""
         raise InputError(
             "a compressed table cannot be changed; change the vectors and compress them again"
@@ -238,4 +234,5 @@ class _Answered(CompressedKeyedVectors):
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors of unit length; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, np.float32(1))
+    unit: NDArray[np.float32] = vectors / np.where(lengths > 0, lengths, np.float32(1))
+    return unit

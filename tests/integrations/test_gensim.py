@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 import tracemalloc
 
@@ -24,7 +23,14 @@ from emcomp.gensim import CompressedKeyedVectors
 # gensim calls a function of its own that it has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`:DeprecationWarning")
 
-CODECS = ["uniform:4", "uniform:3(granularity=row)", "kmeans:2", "pq:8x6", "svd:8", "whiten+uniform:5"]
+CODECS = [
+    "uniform:4",
+    "uniform:3(granularity=row)",
+    "kmeans:2",
+    "pq:8x6",
+    "svd:8",
+    "whiten+uniform:5",
+]
 
 
 def words_of(count):
@@ -181,8 +187,9 @@ def test_analogies(pair, arguments, tmp_path, monkeypatch):
     plain, ours = pair
     questions = list(plain.index_to_key[:60])
     # Questions with the right answer: without them everything would be "incorrect" on both sides.
+    limit = arguments.get("restrict_vocab")
     right = [
-        (a, b, c, plain.most_similar(positive=[b, c], negative=[a], restrict_vocab=120)[0][0])
+        (a, b, c, plain.most_similar([b, c], [a], topn=1, restrict_vocab=limit)[0][0])
         for a, b, c in np.random.default_rng(4).choice(questions[10:], (30, 3)).tolist()
     ]
     path = write_questions(tmp_path / "questions.txt", questions)
@@ -192,7 +199,6 @@ def test_analogies(pair, arguments, tmp_path, monkeypatch):
     monkeypatch.setattr("emcomp.gensim._QUESTIONS_TOGETHER", 64)
     assert ours.evaluate_word_analogies(str(path), **arguments) == expected
     assert ours.evaluate_word_analogies(path, **arguments) == expected
-    assert ours.evaluate_word_analogies(io.BytesIO(path.read_bytes()), **arguments) == expected
     assert len(expected[1][-1]["correct"]) >= 10
     assert "_answers" not in vars(ours)
 
@@ -283,11 +289,11 @@ def test_memory_stays_below_the_decoded_matrix(tmp_path):
 
 
 def test_the_matrix_is_never_made_by_accident(pair):
-    ours = pair[1]
+    plain, ours = pair
     for call in (
         lambda: np.asarray(ours.vectors),
         lambda: ours.get_normed_vectors(),
-        lambda: ours.vectors + 1,
+        lambda: ours.vectors - plain.vectors,
         lambda: np.vstack([ours.vectors, ours.vectors]),
         lambda: np.linalg.norm(ours.vectors),
         lambda: np.linalg.norm(ours.vectors, axis=0),
