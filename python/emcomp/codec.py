@@ -42,6 +42,10 @@ class FittedCodec(ABC):
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block into its rows of the row tensors, given as views."""
 
+    def for_other_rows(self) -> FittedCodec:
+        """The codec for rows of any table, where it remembers something of those it has seen."""
+        return self
+
 
 class Codec(Stage, ABC):
     """A way to compress a table: a frozen dataclass whose fields are its settings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -217,6 +218,12 @@ class FittedCompositional(FittedCodec):
         self._search = _core.AdditiveSearch(codebooks, threads) if refined else None
         # Codes of the table's rows to start from, where all of them were learned from.
         self._known = refined.codes if refined and len(refined.codes) == rows else None
+
+    def for_other_rows(self) -> FittedCompositional:
+        """The codec without the codes that rows had when they were learned from."""
+        other = copy.copy(self)
+        other._known = None
+        return other
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: by the encoder or, after refinement, by search."""

@@ -234,5 +234,6 @@ class _Answered(CompressedKeyedVectors):
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors of unit length; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.where(lengths > 0, lengths, np.float32(1))
+    unit = np.zeros_like(vectors)
+    np.divide(vectors, lengths, out=unit, where=lengths > 0)
     return unit
