@@ -123,8 +123,8 @@ class DecodedRows:
         self._refuse("an array of it")
 
     def _times(self, factors: tuple[Any, ...]) -> bool:
-        """Whether these are the rows, on the left, and an array."""
-        return len(factors) == 2 and factors[0] is self and factors[1] is not self
+        """Whether these are the rows, on the left, and something else."""
+        return len(factors) == 2 and factors[0] is self
 
     def _refuse(self, what: str) -> NoReturn:
         raise InputError(

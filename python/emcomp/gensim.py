@@ -16,8 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
-from gensim import utils
-from gensim.models import KeyedVectors
 from numpy.typing import NDArray
 
 from emcomp import _core
@@ -27,6 +25,14 @@ from emcomp.table import CompressedEmbedding
 from emcomp.table import open as open_table
 from emcomp.threads import resolve_threads
 from emcomp.vocabulary import Vocabulary
+
+try:
+    from gensim import utils
+    from gensim.models import KeyedVectors
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emcomp.gensim needs gensim: pip install 'emcomp[gensim]'", name=error.name
+    ) from error
 
 _QUESTIONS_TOGETHER = 1024
 _PIECE_BYTES = 16 << 20

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from emcomp.codec import Codec, Tensors, allocate, parse_codec
 from emcomp.compress import make_vocabulary
@@ -23,6 +21,14 @@ from emcomp.sources import Block, as_source, blocks
 from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
 from emcomp.transforms.linear import tensor_bytes
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emcomp.sklearn needs scikit-learn: pip install 'emcomp[sklearn]'", name=error.name
+    ) from error
 
 _DTYPES = (np.float32, np.float64, np.float16)  # what is none of them becomes the first
 

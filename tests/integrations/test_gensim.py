@@ -16,7 +16,6 @@ pytest.importorskip("gensim", reason="needs emcomp[gensim]")
 
 from gensim.models import KeyedVectors
 
-from emcomp.decoded import DecodedRows
 from emcomp.errors import InputError
 from emcomp.gensim import CompressedKeyedVectors
 
@@ -301,44 +300,6 @@ def test_the_matrix_is_never_made_by_accident(pair):
     ):
         with pytest.raises(InputError, match=r"67,200 bytes.*table\.decode\(\)"):
             call()
-
-
-def test_decoded_rows_are_as_the_matrix(pair):
-    plain, ours = pair
-    rows, X = ours.vectors, plain.vectors
-    assert (rows.shape, rows.dtype, rows.ndim, len(rows)) == (X.shape, X.dtype, X.ndim, len(X))
-    for key in (0, -1, np.int32(5), [3, 3, -2], np.array([[1], [2]]), slice(None, None, -7),
-                X[:, 0] > 0, []):  # fmt: skip
-        np.testing.assert_array_equal(rows[key], X[key])
-        if not isinstance(key, np.ndarray) or key.dtype != bool:
-            np.testing.assert_array_equal(rows[5:][key], X[5:][key])
-    part = rows[100:][3:-5]
-    assert isinstance(part, DecodedRows)
-    assert part.shape == X[100:][3:-5].shape
-    np.testing.assert_array_equal(part[0], X[103])
-    np.testing.assert_array_equal(rows[5:5] @ VECTOR, np.empty(0, np.float32))
-    matrix = np.random.default_rng(8).standard_normal((24, 3))
-    np.testing.assert_allclose(part @ matrix, X[103:-5] @ matrix, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(np.dot(part, VECTOR), X[103:-5] @ VECTOR, atol=1e-5)
-    np.testing.assert_array_equal(np.linalg.norm(part, axis=1), np.linalg.norm(X[103:-5], axis=1))
-    for wrong in (700, -701, [0, 700]):
-        with pytest.raises(IndexError, match="out of range for 700 rows"):
-            rows[wrong]
-    with pytest.raises(InputError, match="float64"):
-        rows[[0.5]]
-    with pytest.raises(ValueError, match="24"):
-        rows @ VECTOR[:5]
-
-
-def test_decoded_rows_decode_piece_by_piece(pair, monkeypatch):
-    plain, ours = pair
-    monkeypatch.setattr(DecodedRows.pieces, "__defaults__", (4 * 24 * 7, 1))
-    np.testing.assert_allclose(ours.vectors @ VECTOR, plain.vectors @ VECTOR, atol=1e-5)
-    assert [(first, len(rows)) for first, rows in ours.vectors[:20].pieces()] == [
-        (0, 7),
-        (7, 7),
-        (14, 6),
-    ]
 
 
 def test_measures_take_keyed_vectors(pair):
