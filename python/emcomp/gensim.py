@@ -184,7 +184,7 @@ class _Answered(CompressedKeyedVectors):
         known = self.index_to_key[:rows]
         row_of = {
             (word.upper() if case_insensitive else word): row
-            for row, word in reversed(list(enumerate(known)))
+            for row, word in zip(range(len(known) - 1, -1, -1), reversed(known), strict=True)
         }
         asked = [q for q in dict.fromkeys(questions) if all(word in row_of for word in q)]
         ids = np.array([[row_of[word] for word in q] for q in asked], np.int64).reshape(-1, 3)
