@@ -9,6 +9,7 @@ import pytest
 import emcomp
 from emcomp import Uniform
 from emcomp.sources import block_rows
+from emcomp.vectors import own_words
 
 X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
 
@@ -166,3 +167,14 @@ def test_keyed_vectors_bring_their_words():
     KeyedVectors.index_to_key = ("b", 7, "c")
     with pytest.raises(emcomp.InputError, match="key 1 is 7, of type int"):
         emcomp.compress(KeyedVectors())
+
+
+def test_a_compressed_table_keeps_its_words(tmp_path):
+    table = emcomp.compress(np.eye(3, 5), "uniform:8", words=["b", "a", "c"])
+    again = emcomp.compress(table, "float:32")
+    assert list(again.words) == ["b", "a", "c"]
+    np.testing.assert_array_equal(again.decode(), table.decode())
+    emcomp.write_vectors(tmp_path / "v.txt", table)
+    assert list(emcomp.read_vectors(tmp_path / "v.txt").words) == ["b", "a", "c"]
+    columns = np.rec.array(np.eye(3), dtype=[("words", float), ("b", float), ("c", float)])
+    assert own_words(columns) is None

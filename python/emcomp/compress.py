@@ -11,7 +11,7 @@ from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, blocks
 from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
-from emcomp.vectors import WordVectors, read_vectors
+from emcomp.vectors import own_words, read_vectors
 from emcomp.vocabulary import Vocabulary
 
 
@@ -35,8 +35,8 @@ def compress(
 
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
-            float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), or
-            the path of a file that `read_vectors` reads.
+            float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), a
+            compressed table, or the path of a file that `read_vectors` reads.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -62,24 +62,6 @@ def compress(
     source = as_source(X, dtype)
     chosen.check(source.shape)
     return encode(source, chosen, make_vocabulary(words, source.shape[0]), thread_count, report)
-
-
-def own_words(X: Any) -> Iterable[str | bytes] | None:
-    """The words that a table brings along, if it does.
-
-    Raises:
-        InputError: if X is a gensim KeyedVectors with a key that is no string.
-    """
-    if isinstance(X, WordVectors):
-        return X.words
-    keys: Iterable[Any] | None = getattr(X, "index_to_key", None)
-    for row, key in enumerate(keys or ()):
-        if not isinstance(key, str):
-            raise InputError(
-                f"key {row} is {key!r}, of type {type(key).__name__}: words are strings; compress "
-                "the vectors alone, or name them all with words=..."
-            )
-    return keys
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:
