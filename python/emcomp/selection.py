@@ -23,7 +23,7 @@ from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.vectors import WordVectors, read_vectors
+from emcomp.vectors import own_words, read_vectors
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def select(
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
-    if isinstance(X, WordVectors) and words is None:
-        words = X.words
+    if words is None:
+        words = own_words(X)
     vocabulary = make_vocabulary(words, source.shape[0])
     refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
