@@ -28,6 +28,14 @@ class Adam {
   // Steps taken so far.
   Eigen::Index steps() const { return steps_; }
 
+  // Whether all gradients so far had squares that floats hold.
+  bool finite() {
+    for (const RowMatrix<float>* variance : variance_.tensors()) {
+      if (!variance->allFinite()) return false;
+    }
+    return true;
+  }
+
   void update(Parameters& gradient, double learning_rate, float gradient_scale,
               Parameters& parameters, int threads) {
     const AdamStep step = adam_step(learning_rate, ++steps_, gradient_scale);
