@@ -4,6 +4,7 @@
 #include <string>
 
 #include "emcomp/errors.hpp"
+#include "emcomp/parallel.hpp"
 #include "emcomp/random.hpp"
 
 namespace emcomp {
@@ -37,6 +38,9 @@ AutoencoderTrainer::AutoencoderTrainer(const MatrixView& rows, const Autoencoder
 
 AutoencoderLoss AutoencoderTrainer::train(Index steps, const AutoencoderObjective& objective,
                                           double learning_rate, int threads) {
+  // Threads cost more than they bring where a step takes less than some ten microseconds.
+  const Index products = pass_.rows().size() * shape_.latents;
+  threads = threads_for(products / 4, threads);
   AutoencoderLoss total{};
   for (Index done = 0; done < steps; ++done) {
     const Index batch = batches_.gather(adam_.steps(), rows_, pass_.rows());

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.codec import Progress
+from emcomp.errors import InputError
 from emcomp.training import check_number, steps_at_once
 from emcomp.vector_kmeans import check_count
 
@@ -38,19 +39,23 @@ class AutoencoderPlan(NamedTuple):
         check_number("last_power", self.last_power, 0.01, 2.0)
         for name in ("cosine_weight", "rmse_weight", "power_weight"):
             check_number(name, getattr(self, name), 0.0)
+        if not self.cosine_weight + self.rmse_weight + self.power_weight > 0:
+            raise InputError(
+                "at least one of cosine_weight, rmse_weight and power_weight must be above zero"
+            )
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from zero: a step down every ``decay_epochs``."""
         return self.learning_rate * self.decay ** (epoch // self.decay_epochs)
 
+    def power(self, epoch: int) -> float:
+        """Power of the errors: from 1 down to the last in ``power_epochs`` epochs."""
+        return 1.0 + (self.last_power - 1.0) * min(epoch / self.power_epochs, 1.0)
+
     def objective(self, epoch: int) -> _core.AutoencoderObjective:
-        """Loss of an epoch: the power of errors falls from 1 over ``power_epochs``, then stays."""
-        fallen = min(epoch / self.power_epochs, 1.0)
+        """Loss of an epoch."""
         return _core.AutoencoderObjective(
-            self.cosine_weight,
-            self.rmse_weight,
-            self.power_weight,
-            1.0 + (self.last_power - 1.0) * fallen,
+            self.cosine_weight, self.rmse_weight, self.power_weight, self.power(epoch)
         )
 
 
