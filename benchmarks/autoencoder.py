@@ -58,7 +58,7 @@ def speed(X: np.ndarray, k: int, power: float, repeats: int) -> None:
     for batch in (32, 256):
         for threads in (1, 2):
             peer = TorchTraining(X, k, batch, threads)
-            ours = _core.AutoencoderTrainer(X, k, "linear", batch, 0)
+            ours = _core.AutoencoderTrainer(X, k, False, batch, 0)
             steps = max(1, 4096 // batch)
 
             def step_ours(ours=ours, steps=steps, threads=threads):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 import emcomp
-from emcomp import Autoencoder, InputError, parse_codec
+from emcomp import Autoencoder, InputError, _core, parse_codec
 from emcomp.sources import ArraySource
 from emcomp.transforms.autoencoder_training import AutoencoderPlan
 
@@ -68,6 +70,7 @@ def test_strings_go_there_and_back(text):
         ("autoencoder:4(last_power=0)", "last_power must be"),
         ("autoencoder:4(power_epochs=0)", "power_epochs must be"),
         ("autoencoder:4(start=best)", "start must be"),
+        ("autoencoder:4(activation=relu)", "activation must be"),
         ("autoencoder:4(map_dtype=int8)", "map_dtype must be"),
         ("autoencoder:4(sample=0)", "sample must be"),
         ("autoencoder:4(seed=-1)", "seed must be"),
@@ -298,3 +301,63 @@ def test_interruption_leaves_everything_usable():
     again = emcomp.compress(ArraySource(X), f"autoencoder:3({QUICK},start=svd)")
     whole = emcomp.compress(X, f"autoencoder:3({QUICK},start=svd)")
     np.testing.assert_array_equal(again.decode(), whole.decode())
+
+
+# The ELU variant
+
+
+def elu(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+@pytest.mark.parametrize("level", emcomp._native.available_levels())
+def test_elu_is_exact_on_every_instruction_set(level):
+    core = importlib.import_module(f"emcomp._core_{level}")
+    rng = np.random.default_rng(0)
+    magnitudes = 10.0 ** rng.uniform(-40, 3, (300, 17))
+    values = (magnitudes * rng.choice([-1, 1], magnitudes.shape)).astype(np.float32)
+    values[0, :5] = [0.0, -0.0, -1.0, 1.0, -1e38]
+    found = values.copy()
+    core.activate_latents(found, np.zeros(17, np.float32), 2)
+    np.testing.assert_array_max_ulp(found, elu(values.astype(np.float64)).astype(np.float32), 1)
+    ours = values.copy()
+    _core.activate_latents(ours, np.zeros(17, np.float32), 1)
+    np.testing.assert_array_equal(found, ours)
+
+
+@pytest.mark.parametrize(("dim", "k"), [(1, 1), (24, 5), (65, 9)])
+def test_elu_follows_both_layers(dim, k):
+    X = table(200, dim)
+    codec = f"autoencoder:{k}(activation=elu,{TRAINED})"
+    found = emcomp.compress(X, codec, threads=2)
+    latents = next(t for name, t in found.tensors.items() if not name.startswith("transform."))
+    assert latents.min() > -1
+    expected = elu(formula(found))
+    rows = found.decode()
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert rows.min() > -1
+    ids = np.array([199, 0, 3, 3])
+    np.testing.assert_array_equal(found.lookup(ids), rows[ids])
+    sums = np.array([expected[ids[:3]].sum(axis=0), expected[3]])
+    np.testing.assert_allclose(found.bag(ids, [0, 3]), sums, atol=1e-5)
+    means = np.array([expected[ids[:3]].mean(axis=0), expected[3]])
+    np.testing.assert_allclose(found.bag(ids, [0, 3], mode="mean"), means, atol=1e-5)
+    weights = np.array([0.5, 2.0, -1.0, 3.0], np.float32)
+    weighted = np.array([weights[:3] @ expected[ids[:3]], 3 * expected[3]])
+    np.testing.assert_allclose(found.bag(ids, [0, 3], weights=weights), weighted, atol=1e-5)
+    largest = np.array([expected[ids[:3]].max(axis=0), expected[3]])
+    np.testing.assert_allclose(found.bag(ids, [0, 3], mode="max"), largest, atol=1e-5)
+    assert found.nbytes == found.codec.nbytes(X.shape)
+
+
+def test_elu_learns_and_comes_back_from_a_file(tmp_path):
+    X = np.float32(0.3) * table(600, 20)
+    codec = f"autoencoder:8({TRAINED},activation=elu)+uniform:8"
+    found = emcomp.compress(X, codec)
+    linear = emcomp.compress(X, f"autoencoder:8({TRAINED})+uniform:8")
+    distance = cosine_distance(X, linear.decode())
+    assert cosine_distance(X, found.decode()) < 1.5 * distance
+    found.save(tmp_path / "table.emcomp")
+    opened = emcomp.open(tmp_path / "table.emcomp")
+    assert str(opened.codec) == codec
+    np.testing.assert_array_equal(opened.decode(), found.decode())

@@ -9,21 +9,13 @@ namespace emcomp::bindings {
 
 namespace {
 
-Activation activation_of(const std::string& name) {
-  if (name == "linear") return Activation::kLinear;
-  if (name == "elu") return Activation::kElu;
-  throw py::type_error("activation must be 'linear' or 'elu'");
-}
-
 template <class Scalar>
-py::tuple gradient(const DenseArray<Scalar>& rows, const py::tuple& arrays,
-                   const std::string& activation, const AutoencoderObjective& objective,
-                   int threads) {
+py::tuple gradient(const DenseArray<Scalar>& rows, const py::tuple& arrays, bool elu,
+                   const AutoencoderObjective& objective, int threads) {
   if (rows.ndim() != 2 || rows.shape(0) < 1) throw py::type_error("rows must have shape (n, dim)");
   if (arrays.empty()) throw py::type_error("expected parameters");
   const auto latents = py::cast<py::array>(arrays[0]).shape(0);
-  const AutoencoderShape shape{
-      .dim = rows.shape(1), .latents = latents, .activation = activation_of(activation)};
+  const AutoencoderShape shape{.dim = rows.shape(1), .latents = latents, .elu = elu};
   auto parameters = AutoencoderParameters<Scalar>::zeros(shape);
   assign<Scalar>(arrays, parameters);
   auto result = AutoencoderParameters<Scalar>::zeros(shape);
@@ -40,14 +32,12 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const py::tuple& arrays,
 }
 
 std::unique_ptr<AutoencoderTrainer> make_trainer(const py::array& rows, Eigen::Index latents,
-                                                 const std::string& activation, Eigen::Index batch,
-                                                 std::uint64_t seed) {
+                                                 bool elu, Eigen::Index batch, std::uint64_t seed) {
   const MatrixView view = matrix_view(rows);
   if (latents < 1 || batch < 1 || batch > view.rows) {
     throw py::type_error("latents must be positive and batch from 1 to the rows");
   }
-  const AutoencoderShape shape{
-      .dim = view.dim, .latents = latents, .activation = activation_of(activation)};
+  const AutoencoderShape shape{.dim = view.dim, .latents = latents, .elu = elu};
   const py::gil_scoped_release release;
   return std::make_unique<AutoencoderTrainer>(view, shape, batch, seed);
 }
@@ -77,14 +67,13 @@ void bind_autoencoder(py::module_& module) {
           py::arg("power"));
 
   module.def("autoencoder_gradient", &gradient<float>, py::arg("rows").noconvert(),
-             py::arg("parameters"), py::arg("activation"), py::arg("objective"),
-             py::arg("threads"));
+             py::arg("parameters"), py::arg("elu"), py::arg("objective"), py::arg("threads"));
   module.def("autoencoder_gradient", &gradient<double>, py::arg("rows").noconvert(),
-             py::arg("parameters"), py::arg("activation"), py::arg("objective"), py::arg("threads"),
+             py::arg("parameters"), py::arg("elu"), py::arg("objective"), py::arg("threads"),
              "Loss, mean cosine distance and the gradient.");
 
   py::class_<AutoencoderTrainer>(module, "AutoencoderTrainer", py::module_local())
-      .def(py::init(&make_trainer), py::arg("rows"), py::arg("latents"), py::arg("activation"),
+      .def(py::init(&make_trainer), py::arg("rows"), py::arg("latents"), py::arg("elu"),
            py::arg("batch"), py::arg("seed"))
       .def("train", &train, py::arg("steps"), py::arg("objective"), py::arg("learning_rate"),
            py::arg("threads"), "Mean loss and cosine distance of some steps.")

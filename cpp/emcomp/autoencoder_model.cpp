@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "emcomp/elu.hpp"
 #include "emcomp/parallel.hpp"
 
 namespace emcomp {
@@ -50,9 +51,7 @@ auto AutoencoderPass<Scalar>::Sums::operator+=(const Sums& other) -> Sums& {
 
 template <class Scalar>
 void AutoencoderPass<Scalar>::activate(RowMatrix<Scalar>& values, Index begin, Index count) const {
-  if (shape_.activation == Activation::kLinear) return;
-  auto entries = flat(values, begin, count);
-  entries = (entries > Scalar{0}).select(entries, entries.min(Scalar{0}).expm1());
+  if (shape_.elu) apply_elu(values.data() + begin * values.cols(), count * values.cols());
 }
 
 // The slope of ELU is 1 above zero and e^x, which is one more than its value, below.
@@ -60,7 +59,7 @@ template <class Scalar>
 void AutoencoderPass<Scalar>::add_slope(const RowMatrix<Scalar>& activated,
                                         RowMatrix<Scalar>& gradient, Index begin,
                                         Index count) const {
-  if (shape_.activation == Activation::kLinear) return;
+  if (!shape_.elu) return;
   const Scalar* value = activated.data() + begin * activated.cols();
   Scalar* slope = gradient.data() + begin * activated.cols();
   for (Index i = 0; i < count * activated.cols(); ++i) {

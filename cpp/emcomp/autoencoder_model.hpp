@@ -4,22 +4,16 @@
 
 #include <Eigen/Core>
 #include <array>
-#include <cstdint>
 #include <vector>
 
 #include "emcomp/row_matrix.hpp"
 
 namespace emcomp {
 
-enum class Activation : std::uint8_t {
-  kLinear,
-  kElu,  // after both layers
-};
-
 struct AutoencoderShape {
   Eigen::Index dim = 0;
   Eigen::Index latents = 0;
-  Activation activation = Activation::kLinear;
+  bool elu = false;  // after both layers
 };
 
 // What is learned; also its gradient and the moments of Adam.

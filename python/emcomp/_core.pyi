@@ -120,6 +120,7 @@ def transformed_reader(
     offset: NDArray[np.float32] | None,
     scales: NDArray[np.float16] | None,
     gain: float,
+    elu: bool,
 ) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
@@ -144,6 +145,9 @@ def encode_latents(
     latents: NDArray[np.float32],
     scales: NDArray[np.float16] | None,
     threads: int,
+) -> None: ...
+def activate_latents(
+    latents: NDArray[np.float32], bias: NDArray[np.float32], threads: int
 ) -> None: ...
 def reweight_rows(
     rows: NDArray[Any],
@@ -409,14 +413,14 @@ class AutoencoderObjective:
 def autoencoder_gradient(
     rows: NDArray[Any],
     parameters: tuple[NDArray[Any], ...],
-    activation: str,
+    elu: bool,
     objective: AutoencoderObjective,
     threads: int,
 ) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
 
 class AutoencoderTrainer:
     def __init__(
-        self, rows: NDArray[Any], latents: int, activation: str, batch: int, seed: int
+        self, rows: NDArray[Any], latents: int, elu: bool, batch: int, seed: int
     ) -> None: ...
     def train(
         self, steps: int, objective: AutoencoderObjective, learning_rate: float, threads: int

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from emcomp import _core
 from emcomp.codec import Progress
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -18,10 +20,25 @@ from emcomp.transforms.linear import FittedTransform, map_of, stored_map
 from emcomp.vector_kmeans import check_count, sampled
 
 
+@dataclass(frozen=True, kw_only=True)
+class EluTransform(FittedTransform):
+    """A transform whose latents are ``elu(row @ encoder + bias)``."""
+
+    bias: NDArray[np.float32]
+
+    def latents(
+        self, rows: NDArray[Any], threads: int, scales: NDArray[np.float16] | None = None
+    ) -> NDArray[np.float32]:
+        """Latents (count, latents) of a block of rows."""
+        latents = super().latents(rows, threads, scales)
+        _core.activate_latents(latents, self.bias, threads)
+        return latents
+
+
 @register
 @dataclass(frozen=True)
 class Autoencoder(InvertedProjection):
-    """One linear layer to k latents and one back, trained for direction first.
+    """One layer to k latents and one back, both linear by default, trained for direction first.
 
     The loss of a batch is ``cosine_weight * mean(1 - cosine(x̂, x)) + rmse_weight *
     sqrt(mean((x̂ - x)^2)) + power_weight * mean((|x̂ - x| + 1e-10)^power)`` (Bałazy et al. 2021,
@@ -44,6 +61,9 @@ class Autoencoder(InvertedProjection):
         last_power: of errors; it falls to this from 1, in equal steps of an epoch each.
         power_epochs: epochs in which it falls.
         start: ``"random"``, or ``"svd"`` for the leading singular vectors.
+        activation: ``"linear"``, or ``"elu"`` for an exponential linear unit after both layers (the
+            paper's ablation): no entry comes back below -1, and a sum of rows takes a decoding of
+            each of them.
         sample: rows to learn from at most, drawn by ``seed``.
         seed: what the start and the order of rows depend on.
     """
@@ -62,6 +82,7 @@ class Autoencoder(InvertedProjection):
     last_power: float = 0.1
     power_epochs: int = 20
     start: Literal["random", "svd"] = "random"
+    activation: Literal["linear", "elu"] = "linear"
     sample: int = 131072
     seed: int = 0
 
@@ -70,6 +91,8 @@ class Autoencoder(InvertedProjection):
         self.plan.check()
         if self.start not in ("random", "svd"):
             raise InputError(f"start must be 'random' or 'svd', not {self.start!r}")
+        if self.activation not in ("linear", "elu"):
+            raise InputError(f"activation must be 'linear' or 'elu', not {self.activation!r}")
         check_count("sample", self.sample, 1, None)
         check_count("seed", self.seed, 0, 2**64 - 1)
 
@@ -83,6 +106,11 @@ class Autoencoder(InvertedProjection):
         """Training does not ask for it."""
         return False
 
+    @property
+    def elu(self) -> bool:
+        """Whether ELU is taken of the entries of decoded rows."""
+        return self.activation == "elu"
+
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
         """Train on the rows, or on a sample of them.
 
@@ -94,17 +122,22 @@ class Autoencoder(InvertedProjection):
             progress("fit", 0, source.shape[0])
             start = Layers.of_axes(singular_axes(source, self.k, threads).vectors)
         rows = sampled(source, self.sample, self.seed)
-        trained = train(rows, self.k, "linear", self.plan, start, self.seed, threads, progress)
+        trained = train(rows, self.k, self.elu, self.plan, start, self.seed, threads, progress)
+        layers = trained.layers
+        encoder = map_of(layers.encoder.T)
+        decoder = stored_map(layers.decoder.astype(np.float64), self.map_dtype)
+        info = {"losses": trained.losses, "cosine_distances": trained.cosine_distances}
+        if self.elu:
+            tensors = {"map": decoder, "offset": layers.decoder_bias[0]}
+            return EluTransform(encoder, bias=layers.encoder_bias[0], tensors=tensors, info=info)
         # What a mean row has as latents goes to the offset, the encoder's bias with it: decoded
         # rows stay the same, and latents are around zero, where quantizers want them.
-        layers = trained.layers
         centre = mean_row(source, threads).astype(np.float32)
-        decoder = stored_map(layers.decoder.astype(np.float64), self.map_dtype)
         latents = layers.encoder.astype(np.float64) @ centre + layers.encoder_bias[0]
         offset = latents @ decoder.astype(np.float64) + layers.decoder_bias[0]
         return FittedTransform(
-            map_of(layers.encoder.T),
+            encoder,
             centre=centre,
             tensors={"map": decoder, "offset": offset.astype(np.float32)},
-            info={"losses": trained.losses, "cosine_distances": trained.cosine_distances},
+            info=info,
         )

@@ -94,7 +94,7 @@ class Trained(NamedTuple):
 def train(
     rows: NDArray[Any],
     latents: int,
-    activation: str,
+    elu: bool,
     plan: AutoencoderPlan,
     start: Layers | None,
     seed: int,
@@ -108,7 +108,7 @@ def train(
     """
     count, dim = rows.shape
     batch = min(plan.batch, count)
-    trainer = _core.AutoencoderTrainer(rows, latents, activation, batch, seed)
+    trainer = _core.AutoencoderTrainer(rows, latents, elu, batch, seed)
     if start is not None:
         trainer.parameters = start
     at_once = steps_at_once(2 * latents * dim, batch)

@@ -107,6 +107,11 @@ class LinearTransform(Transform):
         """Whether the decoder leaves lengths and angles as they are."""
         return False
 
+    @property
+    def elu(self) -> bool:
+        """Whether ELU is taken of the entries of decoded rows."""
+        return False
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -207,6 +212,7 @@ class Transformed(Codec):
             own.get("offset"),
             own.get("scales"),
             float(own["gain"][0]) if "gain" in own else 1.0,
+            self.transform.elu,
         )
 
 
