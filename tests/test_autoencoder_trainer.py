@@ -144,8 +144,7 @@ def test_gradient_does_not_depend_on_threads():
     X = rng.standard_normal((300, 257)).astype(np.float32)
     objective = _core.AutoencoderObjective(*OBJECTIVES["all"])
     first, *others = (
-        _core.autoencoder_gradient(X, parameters, True, objective, threads)
-        for threads in (1, 2, 3)
+        _core.autoencoder_gradient(X, parameters, True, objective, threads) for threads in (1, 2, 3)
     )
     for other in others:
         assert other[:2] == first[:2]
