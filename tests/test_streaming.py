@@ -25,6 +25,7 @@ CODECS = [
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
     "direction:5",
+    "autoencoder:4(epochs=1,sample=500)+kmeans:3",
 ]
 WORDS = [f"word{i}" for i in range(900)]
 

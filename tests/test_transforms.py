@@ -31,6 +31,7 @@ CODECS = [
     "whiten(scales=none)+rotate+uniform:4(granularity=row)",
     "whiten+kmeans:3",
     "rotate+pq:3x4",
+    "autoencoder:5(epochs=2,batch=16)+uniform:8",
 ]
 RANDOM = np.random.default_rng(5)
 

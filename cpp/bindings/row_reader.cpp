@@ -153,8 +153,9 @@ Reader float_reader(const py::array& values) {
 
 Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, bool orthonormal,
                           const std::optional<Floats>& offset,
-                          const std::optional<py::array>& scales, float gain) {
+                          const std::optional<py::array>& scales, float gain, bool elu) {
   Decoding decoding;
+  decoding.elu = elu;
   decoding.map = decoder.map;
   decoding.orthonormal = orthonormal;
   decoding.gain = gain;
@@ -257,7 +258,7 @@ void bind_row_reader(py::module_& module) {
              "A reader of rows kept as floats; keeps them alive.");
   module.def("transformed_reader", &transformed_reader, py::arg("latents"), py::arg("decoder"),
              py::arg("orthonormal"), py::arg("offset").noconvert(), py::arg("scales").noconvert(),
-             py::arg("gain"), "A reader of rows over a reader of their latents.");
+             py::arg("gain"), py::arg("elu"), "A reader of rows over a reader of their latents.");
   module.def(
       "convert_rows",
       [](const py::array& rows, py::array& out, int threads) {

@@ -62,7 +62,7 @@ from emcomp.theory import (
     predict_eos,
     uniform_eos_bound,
 )
-from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
+from emcomp.transforms import Autoencoder, Direction, Pca, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -71,6 +71,7 @@ from emcomp.vectors import WordVectors, read_vectors
 __version__ = _native.VERSION
 
 __all__ = [
+    "Autoencoder",
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",

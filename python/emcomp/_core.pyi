@@ -129,6 +129,7 @@ def transformed_reader(
     offset: NDArray[np.float32] | None,
     scales: NDArray[np.float16] | None,
     gain: float,
+    elu: bool,
 ) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
@@ -153,6 +154,9 @@ def encode_latents(
     latents: NDArray[np.float32],
     scales: NDArray[np.float16] | None,
     threads: int,
+) -> None: ...
+def activate_latents(
+    latents: NDArray[np.float32], bias: NDArray[np.float32], threads: int
 ) -> None: ...
 def reweight_rows(
     rows: NDArray[Any],
@@ -408,3 +412,32 @@ class AdditiveStatistics:
     @property
     def counts(self) -> NDArray[np.uint32]: ...
     def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...
+
+# bindings/autoencoder.cpp
+
+class AutoencoderObjective:
+    def __init__(
+        self, cosine_weight: float, rmse_weight: float, power_weight: float, power: float
+    ) -> None: ...
+
+def autoencoder_gradient(
+    rows: NDArray[Any],
+    parameters: tuple[NDArray[Any], ...],
+    elu: bool,
+    objective: AutoencoderObjective,
+    threads: int,
+) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
+
+class AutoencoderTrainer:
+    def __init__(
+        self, rows: NDArray[Any], latents: int, elu: bool, batch: int, seed: int
+    ) -> None: ...
+    def train(
+        self, steps: int, objective: AutoencoderObjective, learning_rate: float, threads: int
+    ) -> tuple[float, float]: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
+    @parameters.setter
+    def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...

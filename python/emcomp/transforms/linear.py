@@ -123,6 +123,11 @@ class LinearTransform(Transform):
         """Whether the decoder leaves lengths and angles as they are."""
         return False
 
+    @property
+    def elu(self) -> bool:
+        """Whether ELU is taken of the entries of decoded rows."""
+        return False
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -146,6 +151,10 @@ class LinearTransform(Transform):
     @abstractmethod
     def fit_passes(self) -> tuple[int, int]:
         """Passes over the rows that fitting takes, at least and at most."""
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Bytes of memory that fitting takes: sums of d x d entries, pending in a tree."""
+        return _GRAMS * 8 * shape[1] ** 2
 
     @abstractmethod
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
@@ -211,10 +220,10 @@ class Transformed(Codec):
         return 1 + own[0] + latents[0], 1 + own[1] + latents[1]
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
-        """Sums of d x d entries, pending in a tree, and what the latents' codec takes."""
+        """What either part takes, one after the other."""
         rows, dim = shape
         latents = self.latents.fit_bytes((rows, self.transform.latent_dim(dim)))
-        return max(_GRAMS * 8 * dim * dim, latents)
+        return max(self.transform.fit_bytes(shape), latents)
 
     def fit(self, source: Source, engine: Engine) -> FittedTransformed:
         """Fit the transform to the rows, then the other codec to their latents.
@@ -256,6 +265,7 @@ class Transformed(Codec):
             own.get("offset"),
             own.get("scales"),
             float(own["gain"][0]) if "gain" in own else 1.0,
+            self.transform.elu,
         )
 
 
