@@ -92,7 +92,7 @@ def append(
             raise InputError(f"{len(own)} words for {rows} rows")
         vocabulary = Vocabulary.from_words([*before.words, *own])
     kept = read_fit(folder)
-    fitted = index.codec.restore(dim, kept.tensors, kept.info)
+    fitted = index.codec.restore(dim, kept.tensors, kept.info).for_other_rows()
     engine = make_engine(executor, threads)
     refuse_nonfinite(source, engine)
     task = EncodeShard(source, fitted, kept.checksum, str(folder.absolute()), index.shape[0])

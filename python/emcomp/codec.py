@@ -53,6 +53,10 @@ class FittedCodec(ABC):
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block into its rows of the row tensors, given as views."""
 
+    def for_other_rows(self) -> FittedCodec:
+        """The codec for rows of any table, where it remembers something of those it has seen."""
+        return self
+
     def clipped(self, rows: NDArray[Any], threads: int) -> int:  # noqa: ARG002
         """Entries of some rows that lie beyond the codec's range; 0 where it has none."""
         return 0

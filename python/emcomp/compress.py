@@ -13,9 +13,10 @@ from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
 from emcomp.sources import Block, Source, as_source, block_rows
-from emcomp.sources.opening import read_or_open, words_of
+from emcomp.sources.opening import read_or_open
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 from emcomp.work import Work, plan_work
 
@@ -42,8 +43,9 @@ def compress(
 
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
-            float64 (any strides, either byte order), word vectors, a source, a Dask array, or the
-            path of what `read_vectors` reads or `open_source` opens.
+            float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), a
+            source, a Dask array, a compressed table, or the path of what `read_vectors` reads or
+            `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -77,9 +79,9 @@ def compress(
             raise InputError(f"{name} is for tables that are written as they are made: give out=")
     if out is None and resume:
         raise InputError("resume is for tables that are written as they are made: give out=")
-    source, own_words = open_input(X, dtype=dtype, threads=threads)
+    source, found = open_input(X, dtype=dtype, threads=threads)
     chosen.check(source.shape)
-    vocabulary = make_vocabulary(own_words if words is None else words, source.shape[0])
+    vocabulary = make_vocabulary(found if words is None else words, source.shape[0])
     if out is None:
         return encode(source, chosen, vocabulary, engine)
     work = plan_work(chosen, source.shape, memory_limit, shard_rows)
@@ -121,7 +123,7 @@ def open_input(
     """The rows of what a user calls a table, and the words it brings."""
     if isinstance(X, (str, os.PathLike)):
         X = read_or_open(X, threads)
-    return as_source(X, dtype), words_of(X)
+    return as_source(X, dtype), own_words(X)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:

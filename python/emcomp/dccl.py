@@ -240,6 +240,11 @@ class FittedCompositional(FittedCodec):
         self._known = tensors.get("known_codes", np.empty((0, codes), np.uint8))
         self._search: _core.AdditiveSearch | None = None  # made when first needed
 
+    def for_other_rows(self) -> FittedCompositional:
+        """The codec without the codes that rows had when they were learned from."""
+        tensors = {name: t for name, t in self.tensors.items() if name != "known_codes"}
+        return FittedCompositional(self.codec, tensors, self.info)
+
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block, a part at a time."""
         network = None

@@ -23,7 +23,8 @@ from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.sources.opening import read_or_open, words_of
+from emcomp.sources.opening import read_or_open
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def select(
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
-    words = words_of(X) if words is None else words
+    if words is None:
+        words = own_words(X)
     vocabulary = make_vocabulary(words, source.shape[0])
     refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)

@@ -112,11 +112,9 @@ def compress_to(
         InputError: if something is in the way, or what there is to resume is of another table.
         OSError: if something cannot be written; what is finished stays to be resumed.
     """
-    folder = out if in_shards else out.with_name(out.name + ".partial")
-    if not in_shards and out.is_dir():
-        raise InputError(f"{out} is a folder; name a file, or ask for shards with shard_rows=")
+    folder = check_target(out, in_shards, resume)
     plan = _plan(source, codec, vocabulary, work)
-    if not _begin(folder, plan, resume):
+    if not _begin(folder, plan):
         engine.progress("fit", source.shape[0], source.shape[0])
         return table.open(folder)
     fitted = _fit(folder, source, codec, engine)
@@ -135,6 +133,23 @@ def compress_to(
         del joined
         shutil.rmtree(folder)
     return table.open(out)
+
+
+def check_target(out: Path, in_shards: bool, resume: bool) -> Path:
+    """The folder that shards are written to.
+
+    Raises:
+        InputError: if something is there that is not to be resumed.
+    """
+    if not in_shards and out.is_dir():
+        raise InputError(f"{out} is a folder; name a file, or ask for shards with shard_rows=")
+    folder = out if in_shards else out.with_name(out.name + ".partial")
+    if folder.exists() and not resume:
+        raise InputError(
+            f"{folder} is there: go on with what was interrupted by resume=True (--resume), or "
+            "remove it"
+        )
+    return folder
 
 
 def cuts(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
@@ -165,18 +180,13 @@ def _plan(
     }
 
 
-def _begin(folder: Path, plan: dict[str, Any], resume: bool) -> bool:
+def _begin(folder: Path, plan: dict[str, Any]) -> bool:
     """Make the folder, or take up what is in it; False where nothing is left to do."""
     if not folder.exists():
         folder.mkdir()
         with atomic_write(folder / _PLAN) as file:
             file.write(json.dumps(plan, indent=1).encode())
         return True
-    if not resume:
-        raise InputError(
-            f"{folder} is there: go on with what was interrupted by resume=True (--resume), or "
-            "remove it"
-        )
     if (folder / INDEX).exists() and not (folder / _PLAN).exists():
         index = open_sharded(folder)
         if str(index.codec) != plan["codec"] or index.shape[0] != plan["shape"][0]:

@@ -42,9 +42,9 @@ class Work:
         passes = f"{least}" if least == most else f"{least} to {most}"
         rows, dim = self.shape
         return (
-            f"{rows:,} x {dim} with {self.codec}: {passes} passes to fit and 1 to encode, "
-            f"{self.shards:,} shards of {self.shard_rows:,} rows, "
-            f"{format_bytes(self.table_bytes)}, about {format_bytes(self.memory)} of memory"
+            f"{rows:,} x {dim} with {self.codec}: passes to fit {passes}, to encode 1; "
+            f"shards {self.shards:,}, of {self.shard_rows:,} rows; "
+            f"{format_bytes(self.table_bytes)}; about {format_bytes(self.memory)} of memory"
         )
 
 
@@ -70,7 +70,7 @@ def plan_work(
     unit = part_rows(dim)
     if shard_rows is None:
         parts = min(_SHARD_ROWS_BYTES // (4 * dim * unit), _SHARD_BYTES // (row_bytes * unit))
-        shard_rows = max(parts, 1) * unit
+        shard_rows = min(max(parts, 1) * unit, rows)
     elif isinstance(shard_rows, bool) or not isinstance(shard_rows, int) or shard_rows < 1:
         raise InputError(f"shard_rows must be a positive whole number, not {shard_rows!r}")
     block = max(BLOCK_BYTES, 4 * dim * unit)
@@ -79,10 +79,9 @@ def plan_work(
     if memory_limit is not None:
         limit = budget_bytes(memory_limit, shape)
         if memory > limit:
+            sample = "; a smaller sample= takes less" if hasattr(codec, "sample") else ""
             raise InputError(
                 f"codec {codec} on a table of {rows} x {dim} needs about {format_bytes(memory)} of "
-                f"memory, and the limit is {format_bytes(limit)}: {format_bytes(fitting)} to fit "
-                f"(a smaller sample= takes less, where the codec has one) and "
-                f"{format_bytes(2 * shard_rows * row_bytes)} for shards of {shard_rows} rows"
+                f"memory, and the limit is {format_bytes(limit)}{sample}"
             )
     return Work(str(codec), shape, codec.fit_passes(shape), codec.nbytes(shape), memory, shard_rows)

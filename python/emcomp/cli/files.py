@@ -108,23 +108,33 @@ def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words 
     return Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
 
 
-def check_output(path: Path, *inputs: Path | str | None) -> None:
+def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -> None:
     """Find out before long work that a file could not be written.
 
     Raises:
         InputError: if it is one of the inputs.
-        OSError: if it is a folder, or its folder is not there or cannot be written to.
+        OSError: if it is a folder where a file is wanted, or its folder is not there or cannot be written to.
     """
     for read in inputs:
         if isinstance(read, Path) and path.exists() and read.exists() and path.samefile(read):
             raise InputError(f"{path} is an input too: choose another name for the output")
-    if path.is_dir():
+    if path.is_dir() and not folder:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "cannot create files here", str(folder))
+    parent = path.resolve().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "cannot create files here", str(parent))
+
+
+def table_files(path: Path) -> list[Path]:
+    """The emcomp files of a table: itself, or all of a folder of shards."""
+    return sorted(path.glob("*.emcomp")) if path.is_dir() else [path]
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a table's files."""
+    return sum(file.stat().st_size for file in table_files(path))
 
 
 @contextmanager
