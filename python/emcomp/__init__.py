@@ -52,6 +52,8 @@ from emcomp.scalar_kmeans import KMeans
 from emcomp.selection import select
 from emcomp.selection_error import Point, SelectionError, evaluate_selection
 from emcomp.selection_result import Selection
+from emcomp.sources.iterables import IterableSource
+from emcomp.sources.opening import open_source
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.theory import (
     bits_for_eos,
@@ -83,6 +85,7 @@ __all__ = [
     "Float",
     "FormatError",
     "InputError",
+    "IterableSource",
     "KMeans",
     "Pca",
     "Point",
@@ -128,6 +131,7 @@ __all__ = [
     "neighbour_overlap",
     "noise_variance_for_eos",
     "open",
+    "open_source",
     "orthogonal_map_error",
     "parse_codec",
     "pip_loss",

@@ -216,6 +216,9 @@ def first_occurrences(
 def read_binary_rows(
     file: NDArray[np.uint8], position: int, first_row: int, out: NDArray[np.float32], threads: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64], int]: ...
+def whole_binary_rows(
+    window: NDArray[np.uint8], dim: int, most: int, at_end: bool
+) -> tuple[int, int]: ...
 
 class FastTextFile:
     def __init__(self, file: NDArray[np.uint8]) -> None: ...

@@ -13,9 +13,10 @@ from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
 from emcomp.sources import Block, Source, as_source, block_rows
+from emcomp.sources.opening import read_or_open
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
-from emcomp.vectors import own_words, read_vectors
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 from emcomp.work import Work, plan_work
 
@@ -43,7 +44,8 @@ def compress(
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
             float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), a
-            compressed table, or the path of a file that `read_vectors` reads.
+            source, a Dask array, a compressed table, or the path of what `read_vectors` reads or
+            `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -120,7 +122,7 @@ def open_input(
 ) -> tuple[Source, Iterable[str | bytes] | None]:
     """The rows of what a user calls a table, and the words it brings."""
     if isinstance(X, (str, os.PathLike)):
-        X = read_vectors(Path(X), threads=threads)
+        X = read_or_open(X, threads)
     return as_source(X, dtype), own_words(X)
 
 

@@ -18,7 +18,7 @@ from emcomp import _core, table
 from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
-from emcomp.vectors import read_vectors
+from emcomp.sources.opening import read_or_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ Matrix = NDArray[np.float64]
 
 
 def open_table(X: Any) -> Source:
-    """A source over an array, a source itself, or a path to a file of vectors or a compressed table.
+    """A source over an array, a source itself, or a path of vectors or a compressed table.
 
     Files that hold an array as it is, and emcomp files, are mapped, not read.
 
@@ -37,8 +37,9 @@ def open_table(X: Any) -> Source:
     """
     if not isinstance(X, (str, os.PathLike)):
         return as_source(X)
-    path = Path(X)
-    return table.open(path) if table.recognises(path) else read_vectors(path)
+    if Path(X).exists() and table.recognises(Path(X)):
+        return table.open(Path(X))
+    return read_or_open(X)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.vectors import own_words, read_vectors
+from emcomp.sources.opening import read_or_open
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def select(
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
     engine = make_engine(executor, threads)
     if isinstance(X, (str, Path)):
-        X = read_vectors(X, threads=threads)
+        X = read_or_open(X, threads)
     source = as_source(X, dtype)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)

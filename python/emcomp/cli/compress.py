@@ -11,7 +11,7 @@ import click
 
 import emcomp
 from emcomp.cli.files import check_output, read_input, stored_bytes, writing
-from emcomp.cli.options import FILE, CodecType, json_option, reading_options, threads_option
+from emcomp.cli.options import FILE, INPUT, CodecType, json_option, reading_options, threads_option
 from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.reconstruction import relative_squared_error
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 Examples:
   emcomp compress glove.6B.300d.txt glove.emcomp
   emcomp compress cc.en.300.vec.gz en.emcomp --codec uniform:2 --limit 200000
+  emcomp compress "parts/*.parquet" parts.emcomp --words-column word
   emcomp compress tokens.npy tokens.emcomp --words vocab.txt
   emcomp compress model.safetensors tokens.emcomp --codec "uniform:8(granularity=row)"
   emcomp compress huge.npy huge.emcomp --memory-limit 1GB
   emcomp compress huge.npy huge --shard-rows 1000000 --resume
 """,
 )
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
 @click.argument("output", metavar="OUTPUT", type=FILE)
 @click.option(
     "-c",
@@ -60,7 +61,7 @@ Examples:
 @threads_option
 @json_option
 def compress(
-    input_path: Path,
+    input_path: Path | str,
     output: Path,
     codec: Codec,
     memory_limit: str | None,
@@ -73,8 +74,10 @@ def compress(
     """Compress the vectors of INPUT into OUTPUT, and say what was lost.
 
     INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
-    safetensors; text may be compressed with gzip. An emcomp file is taken too, to make it smaller.
-    An OUTPUT that is there is replaced when the new one is complete.
+    safetensors; text may be compressed with gzip. It may be Parquet or Arrow, the index of a
+    checkpoint in several files, a folder or quoted pattern of files of one table, or a URL; these
+    are read in blocks. An emcomp file is taken too, to make it smaller. An OUTPUT that is there is
+    replaced when the new one is complete.
     """
     streaming = memory_limit is not None or shard_rows is not None or resume
     check_output(output, input_path, reading["words"], folder=shard_rows is not None)

@@ -11,30 +11,55 @@ from typing import TYPE_CHECKING
 
 import emcomp
 from emcomp.errors import InputError
+from emcomp.gram import FirstRows
+from emcomp.sources.opening import only_streams
 from emcomp.table import recognises
 from emcomp.words import Words
 
 if TYPE_CHECKING:
+    from emcomp.sources import Source
+    from emcomp.sources.opened import OpenedSource
     from emcomp.table import CompressedEmbedding
-    from emcomp.vectors import Duplicates, WordVectors
+    from emcomp.vectors import Duplicates
 
 
 def read_input(
-    path: Path,
+    path: Path | str,
     *,
     input_format: str | None,
     words: Path | None,
     tensor: str | None,
+    column: str | None,
+    words_column: str | None,
     limit: int | None,
     duplicates: Duplicates,
     threads: int | None,
-) -> tuple[WordVectors | CompressedEmbedding, Words | None]:
-    """The rows and the words of a file of vectors or of a compressed table.
+) -> tuple[Source, Words | None]:
+    """The rows and the words of what a command takes: vectors, or a compressed table.
 
     Raises:
         InputError: if the options do not fit the file.
     """
-    if not recognises(path):
+    is_table = isinstance(path, Path) and path.exists() and recognises(path)
+    if not is_table and only_streams(path):
+        if duplicates != "error":
+            raise InputError(
+                f"{path}: is not read whole, so that duplicate words must stay an error"
+            )
+        source = emcomp.open_source(
+            path,
+            format=input_format,
+            tensor=tensor,
+            column=column,
+            words_column=words_column,
+            threads=threads,
+        )
+        if limit is None or limit >= source.shape[0]:
+            return source, _words_of_source(source, words, source.shape[0])
+        return FirstRows(source, limit), _words_of_source(source, words, limit)
+    if column is not None or words_column is not None:
+        raise InputError(f"{path}: columns are for Parquet and Arrow files")
+    if not is_table:
         vectors = emcomp.read_vectors(
             path,
             format=input_format,
@@ -55,6 +80,17 @@ def read_input(
     return part, part.words
 
 
+def _words_of_source(source: OpenedSource, given: Path | None, rows: int) -> Words | None:
+    if given is None:
+        return source.words(0, rows)
+    if source.has_words:
+        raise InputError(f"{source.name}: has words of its own; --words is for files without")
+    words = Words.from_lines(given.read_bytes())[:rows]
+    if len(words) != rows:
+        raise InputError(f"{given}: {len(words)} words for {rows} rows")
+    return words
+
+
 def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words | None:
     """The words of a compressed table: its own, or those of a file for one that has none.
 
@@ -72,7 +108,7 @@ def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words 
     return Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
 
 
-def check_output(path: Path, *inputs: Path | None, folder: bool = False) -> None:
+def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -> None:
     """Find out before long work that a file could not be written.
 
     Raises:
@@ -80,7 +116,7 @@ def check_output(path: Path, *inputs: Path | None, folder: bool = False) -> None
         OSError: if it is a folder where a file is wanted, or its folder is not there or cannot be written to.
     """
     for read in inputs:
-        if read is not None and path.exists() and read.exists() and path.samefile(read):
+        if isinstance(read, Path) and path.exists() and read.exists() and path.samefile(read):
             raise InputError(f"{path} is an input too: choose another name for the output")
     if path.is_dir() and not folder:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import InputError
+from emcomp.sources.mapped import MappedRows, handle_of
 
 BLOCK_BYTES = 64 << 20
 """Bytes of float32 rows in a block: large enough to keep all threads busy, small beside a table."""
@@ -71,6 +72,14 @@ class ArraySource:
         """A view of rows [first, first + count)."""
         return self.array[first : first + count]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The array; of one mapped from a file the place in the file, not the rows."""
+        return {"array": handle_of(self.array) or self.array}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        array = state["array"]
+        self.array = array.map() if isinstance(array, MappedRows) else array
+
 
 def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
     """An array that the native core takes as a matrix, without copying what is already one.
@@ -103,7 +112,7 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
 
 
 def as_source(X: Any, dtype: str | None = None) -> Source:
-    """A source over an array, a memory map, gensim's KeyedVectors, or what already is a source.
+    """A source over an array, a memory map, a Dask array, gensim's KeyedVectors, or what is a source.
 
     Raises:
         InputError: if X is none of these.
@@ -112,4 +121,8 @@ def as_source(X: Any, dtype: str | None = None) -> Source:
         X = X.vectors
     if isinstance(X, Source) and not isinstance(X, np.ndarray):
         return X
+    if type(X).__module__.startswith("dask.array"):
+        from emcomp.sources.dask_arrays import DaskSource
+
+        return DaskSource(X, dtype)
     return ArraySource(check_matrix(X, dtype))
