@@ -12,8 +12,8 @@ from emcomp.codec import Codec, FittedCodec, Tensors, allocate, parse_codec
 from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
-from emcomp.sources import Block, Source, as_source, block_rows
-from emcomp.sources.opening import read_or_open
+from emcomp.gram import open_table
+from emcomp.sources import Block, Source, block_rows
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
 from emcomp.vectors import own_words
@@ -79,9 +79,10 @@ def compress(
             raise InputError(f"{name} is for tables that are written as they are made: give out=")
     if out is None and resume:
         raise InputError("resume is for tables that are written as they are made: give out=")
-    source, found = open_input(X, dtype=dtype, threads=threads)
+    streamed = out is not None or executor is not None
+    source = open_table(X, dtype, threads=threads, streamed=streamed)
     chosen.check(source.shape)
-    vocabulary = make_vocabulary(found if words is None else words, source.shape[0])
+    vocabulary = make_vocabulary(words_of(X, source) if words is None else words, source.shape[0])
     if out is None:
         return encode(source, chosen, vocabulary, engine)
     work = plan_work(chosen, source.shape, memory_limit, shard_rows)
@@ -112,18 +113,14 @@ def plan(
         InputError: for a table or codec that `compress` refuses, or a limit that is too low.
     """
     chosen = parse_codec(codec)
-    source, _ = open_input(X, dtype=dtype)
+    source = open_table(X, dtype, streamed=True)
     chosen.check(source.shape)
     return plan_work(chosen, source.shape, memory_limit, shard_rows)
 
 
-def open_input(
-    X: Any, *, dtype: str | None = None, threads: int | None = None
-) -> tuple[Source, Iterable[str | bytes] | None]:
-    """The rows of what a user calls a table, and the words it brings."""
-    if isinstance(X, (str, os.PathLike)):
-        X = read_or_open(X, threads)
-    return as_source(X, dtype), own_words(X)
+def words_of(X: Any, source: Source) -> Iterable[str | bytes] | None:
+    """The words that a table brings along, given it and the source that was opened over it."""
+    return own_words(source if isinstance(X, (str, os.PathLike)) else X)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:

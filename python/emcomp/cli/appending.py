@@ -34,7 +34,7 @@ def append(
 
     TABLE is a folder that emcomp compress wrote with --shard-rows; INPUT is what it reads.
     """
-    source, words = read_input(input_path, threads=threads, **reading)
+    source, words = read_input(input_path, threads=threads, streamed=True, **reading)
     drift = emcomp.append(table, source, words=words, threads=threads)
     if as_json:
         write_json(asdict(drift))

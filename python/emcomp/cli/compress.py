@@ -84,7 +84,7 @@ def compress(
     started = time.perf_counter()
     with progress_bar() as report:
         report("read", 0, 0)
-        source, words = read_input(input_path, threads=threads, **reading)
+        source, words = read_input(input_path, threads=threads, streamed=streaming, **reading)
         if streaming:
             check_target(output, shard_rows is not None, resume)
             limits: dict[str, Any] = {"memory_limit": memory_limit, "shard_rows": shard_rows}
