@@ -1,10 +1,10 @@
 #include "emcomp/transformed_reader.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "emcomp/half.hpp"
+#include "emcomp/score_row.hpp"
 
 namespace emcomp {
 
@@ -73,7 +73,7 @@ class TransformedReader final : public RowReader {
       const std::int64_t batch = std::min(kBatch, count - done);
       read(first + done, batch, rows.data());
       for (std::int64_t i = 0; i < batch; ++i) {
-        score_row(rows.data() + i * dim(), query, dots[done + i], squared_norms[done + i]);
+        score_row(rows.data() + i * dim(), query, dim(), dots[done + i], squared_norms[done + i]);
       }
     }
   }
@@ -141,33 +141,6 @@ class TransformedReader final : public RowReader {
       for (std::size_t i = 0; i < batch; ++i, row += dim()) {
         for (std::int64_t c = 0; c < dim(); ++c) out[c] = row[c] > out[c] ? row[c] : out[c];
       }
-    }
-  }
-
-  // Sixteen sums, whatever the instruction set; products of floats are exact in double.
-  void score_row(const float* row, const float* query, double& dot, double& squared_norm) const {
-    constexpr std::int64_t kLanes = 16;
-    std::array<double, kLanes> dots{};
-    std::array<double, kLanes> squares{};
-    const auto add = [&](std::int64_t column, std::size_t lane) {
-      const double value = row[column];
-      dots[lane] += value * static_cast<double>(query[column]);
-      squares[lane] += value * value;
-    };
-    std::int64_t c = 0;
-    for (; c + kLanes <= dim(); c += kLanes) {
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        add(c + lane, static_cast<std::size_t>(lane));
-      }
-    }
-    for (std::int64_t lane = 0; c + lane < dim(); ++lane) {
-      add(c + lane, static_cast<std::size_t>(lane));
-    }
-    dot = 0.0;
-    squared_norm = 0.0;
-    for (std::size_t lane = 0; lane < dots.size(); ++lane) {
-      dot += dots[lane];
-      squared_norm += squares[lane];
     }
   }
 

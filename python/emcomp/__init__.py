@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emcomp import _native
+from emcomp.allocation import Allocate
 from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress
 from emcomp.config import config, show_config
@@ -61,7 +62,7 @@ from emcomp.theory import (
     predict_eos,
     uniform_eos_bound,
 )
-from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
+from emcomp.transforms import Direction, Pca, Principal, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -70,6 +71,7 @@ from emcomp.vectors import WordVectors, read_vectors
 __version__ = _native.VERSION
 
 __all__ = [
+    "Allocate",
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
@@ -83,6 +85,7 @@ __all__ = [
     "KMeans",
     "Pca",
     "Point",
+    "Principal",
     "ProductQuantization",
     "RankWarning",
     "Report",

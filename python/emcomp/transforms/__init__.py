@@ -8,7 +8,8 @@ from __future__ import annotations
 from emcomp.transforms.direction import Direction
 from emcomp.transforms.factorization import Pca, Svd
 from emcomp.transforms.linear import Transformed
+from emcomp.transforms.principal import Principal
 from emcomp.transforms.rotation import Rotate
 from emcomp.transforms.whitening import Whiten
 
-__all__ = ["Direction", "Pca", "Rotate", "Svd", "Transformed", "Whiten"]
+__all__ = ["Direction", "Pca", "Principal", "Rotate", "Svd", "Transformed", "Whiten"]

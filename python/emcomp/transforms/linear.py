@@ -42,6 +42,8 @@ class FittedTransform:
     decoded row has the original's length."""
     gain: float = 1.0
     """What a row scale of 1 stands for."""
+    importance: NDArray[np.float32] | None = None
+    """What the square of each latent counts in the root mean square; None for all alike."""
     tensors: Tensors = field(default_factory=dict)
     """What all rows share."""
     info: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class FittedTransform:
             self.centre,
             self.scaling,
             self.gain,
+            self.importance,
             latents,
             scales,
             threads,
