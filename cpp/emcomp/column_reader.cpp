@@ -52,14 +52,15 @@ class ColumnReader final : public RowReader {
     });
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
     std::vector<float> rows(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
     for (std::int64_t done = 0; done < count; done += kBatch) {
       const std::int64_t batch = std::min(kBatch, count - done);
       read(first + done, batch, rows.data());
       for (std::int64_t i = 0; i < batch; ++i) {
-        score_row(rows.data() + i * dim(), query, dim(), dots[done + i], squared_norms[done + i]);
+        score_row(rows.data() + i * dim(), query.values.data(), dim(), dots[done + i],
+                  squared_norms[done + i]);
       }
     }
   }

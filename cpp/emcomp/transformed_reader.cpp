@@ -1,7 +1,9 @@
 #include "emcomp/transformed_reader.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
+#include <mutex>
 
 #include "emcomp/half.hpp"
 #include "emcomp/score_row.hpp"
@@ -55,27 +57,28 @@ class TransformedReader final : public RowReader {
     }
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  Query prepare(std::vector<float> values) const override {
+    std::vector<float> mapped(static_cast<std::size_t>(latents_->dim()));
+    decoding_.map->apply_transposed(values.data(), mapped.data());
+    return {std::move(values), std::make_unique<Query>(latents_->prepare(std::move(mapped)))};
+  }
+
+  // Dot products are those of the latents. So are norms where the map is orthonormal; elsewhere
+  // those of the decoded rows are kept, since a query after the first would decode all rows again.
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
-    if (decoding_.orthonormal && decoding_.offset.empty()) {
-      Scratch mapped(static_cast<std::size_t>(latents_->dim()));
-      decoding_.map->apply_transposed(query, mapped.data());
-      latents_->score(first, count, mapped.data(), dots, squared_norms);
-      for (std::int64_t i = 0; i < count; ++i) {
-        const auto factor = static_cast<double>(scale(first + i));
-        dots[i] *= factor;
-        squared_norms[i] *= factor * factor;
-      }
-      return;
+    const bool isometric = decoding_.orthonormal && decoding_.offset.empty();
+    latents_->score(first, count, *query.latents, dots, squared_norms);
+    double shift = 0.0;
+    for (std::size_t c = 0; c < decoding_.offset.size(); ++c) {
+      shift += static_cast<double>(decoding_.offset[c]) * static_cast<double>(query.values[c]);
     }
-    std::vector<float> rows(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
-      read(first + done, batch, rows.data());
-      for (std::int64_t i = 0; i < batch; ++i) {
-        score_row(rows.data() + i * dim(), query, dim(), dots[done + i], squared_norms[done + i]);
-      }
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto factor = static_cast<double>(scale(first + i));
+      dots[i] = dots[i] * factor + shift;
+      if (isometric) squared_norms[i] *= factor * factor;
     }
+    if (!isometric) norms_of_rows(first, count, squared_norms);
   }
 
  private:
@@ -83,6 +86,29 @@ class TransformedReader final : public RowReader {
 
   Scratch scratch(std::int64_t count) const {
     return Scratch(static_cast<std::size_t>(std::min(kBatch, count) * latents_->dim()));
+  }
+
+  void norms_of_rows(std::int64_t first, std::int64_t count, double* squared_norms) const {
+    std::call_once(norms_made_, [&] {
+      norms_ = std::make_unique<std::atomic<double>[]>(static_cast<std::size_t>(this->rows()));
+    });
+    std::vector<float> decoded;
+    for (std::int64_t done = 0; done < count; done += kBatch) {
+      const std::int64_t batch = std::min(kBatch, count - done);
+      std::atomic<double>* known = norms_.get() + first + done;
+      double* out = squared_norms + done;
+      std::transform(known, known + batch, out,
+                     [](const auto& norm) { return norm.load(std::memory_order_relaxed); });
+      if (std::find(out, out + batch, 0.0) == out + batch) continue;  // zero: not known yet
+      decoded.resize(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
+      read(first + done, batch, decoded.data());
+      for (std::int64_t i = 0; i < batch; ++i) {
+        double dot = 0.0;
+        const float* row = decoded.data() + i * dim();
+        score_row(row, row, dim(), dot, out[i]);
+        known[i].store(out[i], std::memory_order_relaxed);
+      }
+    }
   }
 
   float scale(std::int64_t row) const {
@@ -146,6 +172,8 @@ class TransformedReader final : public RowReader {
 
   std::shared_ptr<const RowReader> latents_;
   Decoding decoding_;
+  mutable std::once_flag norms_made_;
+  mutable std::unique_ptr<std::atomic<double>[]> norms_;  // [rows], squared, zero until computed
 };
 
 }  // namespace

@@ -55,12 +55,12 @@ class WholeRowReader final : public RowReader {
     }
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
     std::vector<float> row(static_cast<std::size_t>(dim()));
     for (std::int64_t i = 0; i < count; ++i) {
       decoder_.decode(first + i, row.data());
-      score_row(row.data(), query, dim(), dots[i], squared_norms[i]);
+      score_row(row.data(), query.values.data(), dim(), dots[i], squared_norms[i]);
     }
   }
 
