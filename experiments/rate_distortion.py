@@ -45,8 +45,9 @@ BASES = (
     "whiten(1.0)+",
 )
 LEVEL_BASES = ("", "rotate(scales=row)+", "whiten+", "whiten(1.0)+")
+AXES = ("principal(0.0)", "principal", "principal(0.5)")
 BITS = (1, 2, 3, 4, 6)
-CODEWORDS = {"pq": (0.5, 1, 2, 4), "rq": (0.25, 0.5)}
+CODEWORDS = {"pq": (0.5, 1, 2, 4), "rq": (0.25,)}
 """Bits per entry of the vector quantizers, whose codes take 8 bits each."""
 FACTORIZATIONS = ("svd", "direction")
 RATIOS = (2.5, 5, 10)
@@ -57,6 +58,7 @@ def codecs(shape: tuple[int, int]) -> list[str]:
     """Quantizers at all widths, then factorizations at all ratios with latents of all kinds."""
     found = [f"{basis}uniform:{bits}" for basis in BASES for bits in BITS]
     found += [f"{basis}kmeans:{bits}" for basis in LEVEL_BASES for bits in BITS]
+    found += [f"{axes}+allocate:{bits}" for axes in AXES for bits in BITS]
     for method in FACTORIZATIONS:
         for ratio in RATIOS:
             for latents in LATENTS:

@@ -69,6 +69,10 @@ class Codec(Stage, ABC):
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
 
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Source | None:  # noqa: ARG002
+        """Fewer columns than the rows have that span what their columns span; None for no such."""
+        return None
+
 
 class Transform(Stage, ABC):
     """A stage that turns rows into latents, which another codec encodes, and latents into rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,6 +24,8 @@ from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
 
+_LEAST_CONDITION = 1e-6
+"""Of a decoder, for its latents to span what the rows span."""
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 NO_TENSORS: Mapping[str, RowTensor] = {}
@@ -90,6 +92,25 @@ class LatentSource:
         for begin in range(0, count, step):
             rows = self._source.read(first + begin, min(step, count - begin))
             out[begin : begin + step] = self._transform.latents(rows, self._threads)
+        return out
+
+
+class Factor(NamedTuple):
+    """The left factor Y of rows ``Y @ [map; offset]``: scaled latents, and ones for the offset."""
+
+    shape: tuple[int, int]
+    """Rows and columns."""
+    latents: _core.Reader
+    scales: NDArray[np.float16] | None
+
+    def read(self, first: int, count: int) -> NDArray[np.float64]:
+        """Rows [first, first + count)."""
+        latents = np.empty((count, self.latents.dim), np.float32)
+        self.latents.read(first, latents, 1)
+        out = np.ones((count, self.shape[1]))
+        out[:, : self.latents.dim] = latents
+        if self.scales is not None:
+            out[:, : self.latents.dim] *= self.scales[first : first + count, None]
         return out
 
 
@@ -196,10 +217,9 @@ class Transformed(Codec):
             name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
             for name, tensor in self.transform.row_tensors().items()
         }
-        own = {n.removeprefix(PREFIX): t for n, t in tensors.items() if _is_own(n)}
+        own = own_tensors(tensors)
         check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
-        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        latents = self._latent_reader(shape, tensors)
         decoder = self.transform.decoder(dim, own)
         if decoder is None:
             return latents
@@ -211,6 +231,26 @@ class Transformed(Codec):
             own.get("scales"),
             float(own["gain"][0]) if "gain" in own else 1.0,
         )
+
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Source | None:
+        """The latents, where there are fewer of them than entries of a row and none is lost."""
+        rows, dim = shape
+        own = own_tensors(tensors)
+        if "map" not in own:
+            return None
+        decoder = np.vstack([own[name] for name in ("map", "offset") if name in own])
+        width = len(decoder)
+        if width >= dim:
+            return None
+        strengths = np.linalg.svd(decoder.astype(np.float64), compute_uv=False)
+        if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
+            return None
+        return Factor((rows, width), self._latent_reader(shape, tensors), own.get("scales"))
+
+    def _latent_reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        rows, dim = shape
+        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        return self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
 
 
 class FittedTransformed(FittedCodec):
@@ -240,6 +280,11 @@ class FittedTransformed(FittedCodec):
 
 def _is_own(name: str) -> bool:
     return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+
+
+def own_tensors(tensors: Tensors) -> dict[str, NDArray[Any]]:
+    """The tensors of the first transform, by the names that it knows them by."""
+    return {name.removeprefix(PREFIX): t for name, t in tensors.items() if _is_own(name)}
 
 
 def _outer(name: str) -> str:
