@@ -52,6 +52,22 @@ CODEWORDS = {"pq": (0.5, 1, 2, 4), "rq": (0.25,)}
 FACTORIZATIONS = ("svd", "direction")
 RATIOS = (2.5, 5, 10)
 LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
+DRAWN: dict[str, dict[str, Any]] = {
+    "uniform": {"color": "tab:gray", "marker": "."},
+    "kmeans": {"color": "tab:brown", "marker": "."},
+    "rotate(scales=row)+kmeans": {"color": "tab:olive", "marker": "."},
+    "whiten+kmeans": {"color": "tab:blue", "marker": "."},
+    "whiten(1.0)+kmeans": {"color": "tab:cyan", "marker": "."},
+    "principal+allocate": {"color": "tab:red", "marker": "."},
+    "pq": {"color": "tab:purple", "marker": "s", "linestyle": "--"},
+    "rq": {"color": "tab:pink", "marker": "D", "linestyle": "--"},
+    "svd": {"color": "tab:green", "marker": "^", "linestyle": ""},
+    "svd+uniform:8": {"color": "tab:green", "marker": "x", "linestyle": ""},
+    "direction": {"color": "tab:orange", "marker": "v", "linestyle": ""},
+    "direction+uniform:8": {"color": "tab:orange", "marker": "+", "linestyle": ""},
+    "direction+rotate(scales=row)+uniform": {"color": "tab:orange", "marker": "*", "linestyle": ""},
+}
+"""Families of codecs in the figure; the others are in the file of points alone."""
 
 
 def codecs(shape: tuple[int, int]) -> list[str]:
@@ -148,7 +164,7 @@ def measure_table(name: str, results: dict[str, Any], data: Path) -> None:
 def family(codec: str) -> str:
     """What points of one line have in common: all but the bits, or all but the rank."""
     if codec.startswith(FACTORIZATIONS):
-        return re.sub(":[0-9]+", "", codec, count=1)
+        return re.sub(":[0-9]+", "", codec, count=1).removesuffix(":4")
     return codec.rpartition(":")[0]
 
 
@@ -156,29 +172,40 @@ def draw(results: dict[str, Any]) -> None:
     """The figure: squared error and lost overlap against bits for each table."""
     import matplotlib.pyplot as plt
 
+    measures = {
+        "squared_error": "squared error (of the table's square)",
+        "overlap_lost": "lost overlap (1 - EOS)",
+    }
+    shown = [name for name in NAMES if name in results]
     figure, axes = plt.subplots(
-        2, len(results), squeeze=False, figsize=(5 * len(results), 8), sharex=True
+        2, len(shown), squeeze=False, figsize=(5 * len(shown), 9), sharex=True, sharey="row"
     )
-    for column, (name, result) in enumerate(results.items()):
+    for column, name in enumerate(shown):
+        result = results[name]
+        families: dict[str, list[dict[str, Any]]] = {}
+        for point in sorted(result["points"], key=lambda point: point["bits"]):
+            families.setdefault(family(point["codec"]), []).append(point)
         limits = {
             "squared_error": result["bound"],
             "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in result["bound"]],
         }
-        families: dict[str, list[dict[str, Any]]] = {}
-        for point in result["points"]:
-            families.setdefault(family(point["codec"]), []).append(point)
-        for row, (key, limit) in enumerate(limits.items()):
+        for row, (key, label) in enumerate(measures.items()):
             axis = axes[row, column]
-            axis.plot(*zip(*limit, strict=True), color="black", linestyle=":", label="bound")
-            for name_of_family, points in families.items():
-                points = sorted(points, key=lambda point: point["bits"])
+            limit = np.array(limits[key]).T
+            axis.fill_between(*limit, 1e-9, color="0.93")
+            axis.plot(*limit, color="black", linestyle=":", label="Gaussian bound")
+            for each, style in DRAWN.items():
+                points = families.get(each, [])
                 line = [[p["bits"] for p in points], [p[key] for p in points]]
-                style = "" if name_of_family.startswith(FACTORIZATIONS) else "-"
-                axis.plot(*line, marker=".", linestyle=style, label=name_of_family)
-            axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.1), title=name)
-            axis.set(xlabel="bits per entry", ylabel=key.replace("_", " "))
+                axis.plot(*line, label=each.replace("+", " + "), markersize=5, **style)
+            axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.2))
+            axis.grid(alpha=0.3)
+        axes[0, column].set_title("{} ({:,} x {})".format(name, *result["shape"]))
+        axes[1, column].set_xlabel("bits per entry, everything counted")
+    for axis, label in zip(axes[:, 0], measures.values(), strict=True):
+        axis.set_ylabel(label)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=5)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
