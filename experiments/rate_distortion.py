@@ -189,7 +189,7 @@ def draw(results: dict[str, Any]) -> None:
             "squared_error": result["bound"],
             "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in result["bound"]],
         }
-        for row, (key, label) in enumerate(measures.items()):
+        for row, key in enumerate(measures):
             axis = axes[row, column]
             limit = np.array(limits[key]).T
             axis.fill_between(*limit, 1e-9, color="0.93")
