@@ -28,6 +28,7 @@ CODECS = [
     "pca:5",
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
+    "principal+allocate:3",
     "autoencoder:4(epochs=1)+uniform:4",
     "autoencoder:4(epochs=1,activation=elu,sample=500)",
     "direction:5+rotate(scales=row)+uniform:4(granularity=row)",

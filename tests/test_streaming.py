@@ -24,6 +24,7 @@ CODECS = [
     "pca:5",
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
+    "principal+allocate:3",
     "direction:5",
     "autoencoder:4(epochs=1,sample=500)+kmeans:3",
 ]
@@ -352,6 +353,12 @@ def test_workers_measure_the_same(X, processes, tmp_path):
     here = emcomp.evaluate(X, emcomp.open(tmp_path / "t"))
     there = emcomp.evaluate(tmp_path / "X.npy", tmp_path / "t", executor=processes)
     assert there.scores == here.scores
+    # A table with fewer latents than entries is measured by its latents.
+    table = emcomp.compress(X, "direction:5+float:16", out=tmp_path / "d", shard_rows=300)
+    there = emcomp.evaluate(tmp_path / "X.npy", tmp_path / "d", ["eos"], executor=processes)
+    assert there.scores["table"]["eos"].value == emcomp.eos(X, table)
+    table.save(tmp_path / "one.emcomp")
+    assert emcomp.eos(X, emcomp.open(tmp_path / "one.emcomp")) == emcomp.eos(X, table)
     chosen = emcomp.select(
         tmp_path / "X.npy", budget="4bits", candidates=["uniform:2", "kmeans:3"], executor=processes
     )

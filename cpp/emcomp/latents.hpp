@@ -23,7 +23,8 @@ struct LatentMap {
   std::shared_ptr<const LinearMap> decoder;  // latents -> dim, read for kLength only
   std::vector<float> centre;                 // [dim], or empty for zero
   LatentScaling scaling = LatentScaling::kNone;
-  float gain = 1.0f;  // a stored scale of 1 stands for this root mean square
+  float gain = 1.0f;              // a stored scale of 1 stands for this root mean square
+  std::vector<float> importance;  // [latents], of their squares in that mean; empty where equal
 };
 
 // Latents [rows, latents] of all rows; scales (float16 bits [rows]) for kRow only.

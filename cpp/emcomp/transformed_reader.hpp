@@ -20,8 +20,9 @@ struct Decoding {
 };
 
 // A reader of rows over a reader of their latents. Latents are decoded a batch at a time and
-// multiplied once; a bag is summed before its one row is multiplied (not with ELU, which sums do
-// not pass), and directions are compared among the latents where the map is orthonormal.
+// multiplied once; a bag is summed before its one row is multiplied, and a query is compared with
+// the latents (neither with ELU, which sums do not pass). The squared norms that this needs where
+// the map is not orthonormal are kept once computed, 8 bytes a row.
 std::unique_ptr<RowReader> make_transformed_reader(std::shared_ptr<const RowReader> latents,
                                                    Decoding decoding);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emcomp import _native
+from emcomp.allocation import Allocate
 from emcomp.appending import Drift, append
 from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress, plan
@@ -64,7 +65,16 @@ from emcomp.theory import (
     predict_eos,
     uniform_eos_bound,
 )
-from emcomp.transforms import Autoencoder, Direction, Pca, Rotate, Svd, Transformed, Whiten
+from emcomp.transforms import (
+    Autoencoder,
+    Direction,
+    Pca,
+    Principal,
+    Rotate,
+    Svd,
+    Transformed,
+    Whiten,
+)
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -73,6 +83,7 @@ from emcomp.vectors import WordVectors, read_vectors
 __version__ = _native.VERSION
 
 __all__ = [
+    "Allocate",
     "Autoencoder",
     "Codec",
     "CompressedEmbedding",
@@ -89,6 +100,7 @@ __all__ = [
     "KMeans",
     "Pca",
     "Point",
+    "Principal",
     "ProductQuantization",
     "RankWarning",
     "Report",

@@ -115,6 +115,12 @@ def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...
+def column_reader(
+    parts: list[Reader],
+    columns: NDArray[np.int64],
+    scales: NDArray[np.float32],
+    dim: int,
+) -> Reader: ...
 def product_reader(
     codes: NDArray[np.uint8], parts: int, bits: int, codebook: NDArray[np.float32]
 ) -> Reader: ...
@@ -151,6 +157,7 @@ def encode_latents(
     centre: NDArray[np.float32] | None,
     scaling: str,
     gain: float,
+    importance: NDArray[np.float32] | None,
     latents: NDArray[np.float32],
     scales: NDArray[np.float16] | None,
     threads: int,

@@ -31,6 +31,16 @@ class RowTensor(NamedTuple):
     row_shape: tuple[int, ...]
 
 
+class Factor(NamedTuple):
+    """The left factor Y of rows ``Y @ [map; offset]``: scaled latents, and ones for the offset."""
+
+    width: int
+    """Columns of Y."""
+    latents: _core.Reader
+    scales: NDArray[np.float16] | None
+    """Of the rows, array (rows,)."""
+
+
 class FittedCodec(ABC):
     """A codec that has seen its table: it encodes blocks of rows, in any order.
 
@@ -115,6 +125,10 @@ class Codec(Stage, ABC):
     @abstractmethod
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
+
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:  # noqa: ARG002
+        """Fewer columns than the rows have that span what their columns span; None for no such."""
+        return None
 
 
 class Transform(Stage, ABC):

@@ -14,6 +14,7 @@ from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import (
     Codec,
+    Factor,
     FittedCodec,
     Info,
     RowTensor,
@@ -25,6 +26,8 @@ from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
 
+_LEAST_CONDITION = 1e-6
+"""Of a decoder, for its latents to span what the rows span."""
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
@@ -47,6 +50,8 @@ class FittedTransform:
     decoded row has the original's length."""
     gain: float = 1.0
     """What a row scale of 1 stands for."""
+    importance: NDArray[np.float32] | None = None
+    """What the square of each latent counts in the root mean square; None for all alike."""
     tensors: Tensors = field(default_factory=dict)
     """What all rows share."""
     encoder_tensors: Tensors = field(default_factory=dict)
@@ -72,6 +77,7 @@ class FittedTransform:
             self.centre,
             self.scaling,
             self.gain,
+            self.importance,
             latents,
             scales,
             threads,
@@ -251,10 +257,9 @@ class Transformed(Codec):
             name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
             for name, tensor in self.transform.row_tensors().items()
         }
-        own = {n.removeprefix(PREFIX): t for n, t in tensors.items() if _is_own(n)}
+        own = own_tensors(tensors)
         check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
-        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        latents = self._latent_reader(shape, tensors)
         decoder = self.transform.decoder(dim, own)
         if decoder is None:
             return latents
@@ -267,6 +272,26 @@ class Transformed(Codec):
             float(own["gain"][0]) if "gain" in own else 1.0,
             self.transform.elu,
         )
+
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:
+        """The latents, where there are fewer of them than entries of a row and none is lost."""
+        dim = shape[1]
+        own = own_tensors(tensors)
+        if "map" not in own or self.transform.elu:
+            return None
+        decoder = np.vstack([own[name] for name in ("map", "offset") if name in own])
+        width = len(decoder)
+        if width >= dim:
+            return None
+        strengths = np.linalg.svd(decoder.astype(np.float64), compute_uv=False)
+        if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
+            return None
+        return Factor(width, self._latent_reader(shape, tensors), own.get("scales"))
+
+    def _latent_reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        rows, dim = shape
+        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        return self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
 
 
 class FittedTransformed(FittedCodec):
@@ -306,6 +331,11 @@ class FittedTransformed(FittedCodec):
 
 def _is_own(name: str) -> bool:
     return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+
+
+def own_tensors(tensors: Tensors) -> dict[str, NDArray[Any]]:
+    """The tensors of the first transform, by the names that it knows them by."""
+    return {name.removeprefix(PREFIX): t for name, t in tensors.items() if _is_own(name)}
 
 
 def _outer(name: str) -> str:
