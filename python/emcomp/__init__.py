@@ -43,6 +43,7 @@ from emcomp.measures import (
     spectral_error,
     spectrum,
 )
+from emcomp.optimized_product import OptimizedProductQuantization
 from emcomp.prediction import predict_uniform_eos
 from emcomp.product import ProductQuantization
 from emcomp.report import Report
@@ -81,6 +82,7 @@ __all__ = [
     "FormatError",
     "InputError",
     "KMeans",
+    "OptimizedProductQuantization",
     "Pca",
     "Point",
     "ProductQuantization",

@@ -14,7 +14,7 @@ from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
-from emcomp.sources import Block, Source
+from emcomp.sources import ArraySource, Block, Source, blocks
 from emcomp.vector_kmeans import check_count, sampled
 
 _PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
@@ -81,31 +81,51 @@ class ProductQuantization(Codec):
         rows, dim = shape
         return rows * self.row_bytes + 4 * dim * (1 << self.bits)
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedProduct:
-        """Learn the codewords of one part after another.
+    def fit(self, source: Source, threads: int, progress: Progress) -> FittedCodec:
+        """Learn the codewords of all parts by rounds of k-means.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
         refuse_nonfinite(source, threads, progress)
         rows = sampled(source, self.sample, self.seed)
-        codebook = np.empty((2**self.bits, source.shape[1]), np.float32)
+        codebook = self.start(rows, threads, progress)
+        return FittedProduct(self, self.improve(codebook, rows, self.iterations, threads, progress))
+
+    def start(self, rows: NDArray[Any], threads: int, progress: Progress) -> NDArray[np.float32]:
+        """A codebook to start k-means from."""
+        few = sampled(ArraySource(rows), 2**self.bits * _core.KMEANS_START_ROWS, self.seed)
+        codebook = np.empty((2**self.bits, rows.shape[1]), np.float32)
         step = _PARTS_AT_ONCE * threads
         for first in range(0, self.parts, step):
-            progress("fit", first * len(rows) // self.parts, len(rows))
+            progress("start", first * len(few) // self.parts, len(few))
             last = min(first + step, self.parts)
-            _core.train_product_codebook(
-                rows,
-                self.parts,
-                self.bits,
-                first,
-                last,
-                self.iterations,
-                self.seed,
-                codebook,
-                threads,
+            _core.start_product_codebook(
+                few, self.parts, self.bits, first, last, self.seed, codebook, threads
             )
-        return FittedProduct(self, codebook)
+        return codebook
+
+    def improve(
+        self,
+        codebook: NDArray[np.float32],
+        rows: NDArray[Any],
+        rounds: int,
+        threads: int,
+        progress: Progress,
+    ) -> NDArray[np.float32]:
+        """The codebook after some rounds of k-means, fewer where they hardly change it."""
+        previous = np.inf
+        for done in range(rounds):
+            progress("fit", done * len(rows) // rounds, len(rows))
+            sums = _core.ProductSums(codebook, self.parts, self.bits)
+            for block in blocks(ArraySource(rows)):
+                sums.update(block.rows, block.first, threads)
+            codebook = sums.next_codebook()
+            error = float(sums.errors.sum())
+            if previous - error <= _core.KMEANS_TOLERANCE * error:
+                break
+            previous = error
+        return codebook
 
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader over ``codes`` and ``codebook``."""
