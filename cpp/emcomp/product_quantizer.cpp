@@ -63,7 +63,7 @@ ProductEncoder::ProductEncoder(const float* codebook, const ProductLayout& layou
 }
 
 void ProductEncoder::search(const float* rows, std::int64_t count, std::int64_t first_row,
-                            std::int32_t* codes, float* distances) const {
+                            Products products, std::int32_t* codes, float* distances) const {
   const std::int64_t dim = layout_.dim;
   const std::int64_t parts = layout_.parts;
   std::vector<float> shifted(at(count * dim));
@@ -76,7 +76,7 @@ void ProductEncoder::search(const float* rows, std::int64_t count, std::int64_t 
   for (std::int64_t part = 0; part < parts; ++part) {
     const std::int64_t first = layout_.first_column(part);
     const std::int64_t width = layout_.first_column(part + 1) - first;
-    parts_[at(part)].search(shifted.data() + first, dim, count, Products::kPortable, found.data());
+    parts_[at(part)].search(shifted.data() + first, dim, count, products, found.data());
     for (std::int64_t r = 0; r < count; ++r) codes[r * parts + part] = found[at(r)];
     if (distances == nullptr) continue;
     const float* codewords = codewords_.data() + first * layout_.codewords();
@@ -97,7 +97,7 @@ void ProductEncoder::encode(const MatrixView& matrix, std::int64_t first_row, st
     std::vector<float> scratch(matrix.is_plain() ? 0 : at(count * dim));
     std::vector<std::int32_t> codes(at(count * parts));
     const float* rows = rows_as_float(matrix, begin, count, scratch.data());
-    search(rows, count, first_row + begin, codes.data(), nullptr);
+    search(rows, count, first_row + begin, Products::kPortable, codes.data(), nullptr);
     for (std::int64_t r = 0; r < count; ++r) {
       write_codes(codes.data() + r * parts, parts, layout_.bits,
                   packed + (begin + r) * layout_.row_bytes());

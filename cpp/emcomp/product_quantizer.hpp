@@ -47,8 +47,8 @@ class ProductEncoder {
   // The nearest codewords of dense rows [count, dim], the first of which is row `first_row` of the
   // table, and their squared distances, both [count, parts]; distances may be null. Throws
   // InputError at a row that is not finite.
-  void search(const float* rows, std::int64_t count, std::int64_t first_row, std::int32_t* codes,
-              float* distances) const;
+  void search(const float* rows, std::int64_t count, std::int64_t first_row, Products products,
+              std::int32_t* codes, float* distances) const;
 
   // Codes of all rows of a matrix whose first row is row `first_row` of the table, to packed [rows,
   // row_bytes]. Throws InputError at a row that is not finite.

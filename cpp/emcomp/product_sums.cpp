@@ -72,7 +72,7 @@ void ProductSums::update(const MatrixView& block, std::int64_t first_row, int th
       if (!block.is_plain()) {
         load_rows(block, start + begin, end - begin, scratch.data() + begin * dim);
       }
-      encoder_.search(rows + begin * dim, end - begin, first_row + start + begin,
+      encoder_.search(rows + begin * dim, end - begin, first_row + start + begin, Products::kFused,
                       codes.data() + begin * parts, distances.data() + begin * parts);
     });
     // Threads share out the columns, so that every sum is taken in the order of the rows.
