@@ -18,8 +18,9 @@ from emcomp.sources import Block, Source, blocks
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
-_FINER_MANTISSA_BITS = (16, 20)
-_REFINED_TOGETHER = 8
+_REFINEMENTS = ((16, 8), (20, 8), (23, 1))
+"""Mantissa bits of finer bins, and histograms at a time: at 23 bits each number is a bin of its own,
+and a factor of two between numbers takes 64 MiB."""
 _LARGEST_TABLE = 2**31
 """Levels are found by 32-bit offsets."""
 
@@ -31,8 +32,8 @@ class KMeans(Codec):
 
     A value is the level nearest to it, the lower one of two equally near. The levels are the global
     optimum, not the end of a random search: dynamic programming over a fine histogram. A table of
-    no more distinct values than levels comes back exactly, as far as float32 values differ within
-    their first 20 bits of mantissa; the levels it does not need repeat the last one.
+    no more distinct values than levels comes back exactly; the levels it does not need repeat the
+    last one.
 
     Attributes:
         bits: width of a code, 1 to 8.
@@ -80,7 +81,7 @@ class KMeans(Codec):
         return rows * _core.row_bytes(dim, self.bits) + groups * levels * 4
 
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedKMeans:
-        """Find the levels, in one pass; groups of very close values take one or two more.
+        """Find the levels, in one pass; groups of very close values take up to three more.
 
         Raises:
             InputError: for NaN and infinite entries.
@@ -99,10 +100,10 @@ class KMeans(Codec):
             refuse_nonfinite(source, threads, progress)
         levels, errors, inside = _core.optimal_levels(statistic, self.bits, threads)
         del statistic
-        for mantissa_bits in _FINER_MANTISSA_BITS:
+        for mantissa_bits, together in _REFINEMENTS:
             coarse = np.flatnonzero(inside > _COARSE * errors)
-            for first in range(0, coarse.size, _REFINED_TOGETHER):
-                some = coarse[first : first + _REFINED_TOGETHER]
+            for first in range(0, coarse.size, together):
+                some = coarse[first : first + together]
                 finer = [_core.ValueHistogram(mantissa_bits) for _ in some]
                 for block in blocks(source):
                     progress("refine", block.first, rows)
