@@ -18,9 +18,8 @@ from emcomp.sources import Block, Source, blocks
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
-_REFINEMENTS = ((16, 8), (20, 8), (23, 1))
-"""Mantissa bits of finer bins, and histograms at a time: at 23 bits each number is a bin of its own,
-and a factor of two between numbers takes 64 MiB."""
+_FINER_MANTISSA_BITS = (16, 20, 23)  # at the last, each number is a bin of its own
+_REFINED_TOGETHER = 8
 _LARGEST_TABLE = 2**31
 """Levels are found by 32-bit offsets."""
 
@@ -100,10 +99,10 @@ class KMeans(Codec):
             refuse_nonfinite(source, threads, progress)
         levels, errors, inside = _core.optimal_levels(statistic, self.bits, threads)
         del statistic
-        for mantissa_bits, together in _REFINEMENTS:
+        for mantissa_bits in _FINER_MANTISSA_BITS:
             coarse = np.flatnonzero(inside > _COARSE * errors)
-            for first in range(0, coarse.size, together):
-                some = coarse[first : first + together]
+            for first in range(0, coarse.size, _REFINED_TOGETHER):
+                some = coarse[first : first + _REFINED_TOGETHER]
                 finer = [_core.ValueHistogram(mantissa_bits) for _ in some]
                 for block in blocks(source):
                     progress("refine", block.first, rows)
