@@ -19,6 +19,8 @@ CODECS = [
     "kmeans:3",
     "kmeans:2(granularity=3)",
     "pq:4x4",
+    "pq:4x4(sample=500)",
+    "opq:4x4(rotations=2)",
     "rq:3x4",
     "dccl:4x4(epochs=1,refine=0)",
     "dccl:4x4(epochs=1,refine=1)",

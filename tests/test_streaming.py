@@ -17,6 +17,8 @@ CODECS = [
     "uniform:2(granularity=column,rounding=stochastic,seed=3)",
     "kmeans:3",
     "pq:4x4(sample=500)",
+    "pq:5x4",
+    "opq:4x4(rotations=2,sample=500)",
     "rq:2x4",
     "dccl:2(epochs=1,codewords=4)",
     "dccl:4x4(epochs=1,refine=0)",
@@ -232,7 +234,8 @@ def test_passes_are_as_announced(X, codec, tmp_path, monkeypatch):
     fold = Engine.fold
 
     def counted(self, phase, shape, part):
-        folds.append(phase)
+        if shape[0] == len(X):  # not over a sample in memory
+            folds.append(phase)
         return fold(self, phase, shape, part)
 
     monkeypatch.setattr(Engine, "fold", counted)

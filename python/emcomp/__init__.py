@@ -45,6 +45,7 @@ from emcomp.measures import (
     spectral_error,
     spectrum,
 )
+from emcomp.optimized_product import OptimizedProductQuantization
 from emcomp.prediction import predict_uniform_eos
 from emcomp.product import ProductQuantization
 from emcomp.report import Report
@@ -98,6 +99,7 @@ __all__ = [
     "InputError",
     "IterableSource",
     "KMeans",
+    "OptimizedProductQuantization",
     "Pca",
     "Point",
     "Principal",

@@ -297,6 +297,10 @@ def gather_rows(
 
 # bindings/kmeans.cpp
 
+KMEANS_TOLERANCE: float
+KMEANS_START_ROWS: int
+KMEANS_BOUNDS_MIN_DIM: int
+
 def sample_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]: ...
 def start_centroids(
     sample: NDArray[Any], count: int, seed: int, threads: int
@@ -322,17 +326,29 @@ class Lloyd:
 
 # bindings/product_quantizer.cpp
 
-def train_product_codebook(
-    rows: NDArray[Any],
+def start_product_codebook(
+    sample: NDArray[Any],
     parts: int,
     bits: int,
     first_part: int,
     last_part: int,
-    iterations: int,
     seed: int,
     codebook: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+
+class ProductSums:
+    def __init__(self, codebook: NDArray[np.float32], parts: int, bits: int) -> None: ...
+    def update(self, block: NDArray[Any], first_row: int, threads: int) -> None: ...
+    def merge(self, other: ProductSums) -> None: ...
+    def next_codebook(self) -> NDArray[np.float32]: ...
+    @property
+    def sums(self) -> NDArray[np.float64]: ...
+    @property
+    def counts(self) -> NDArray[np.int64]: ...
+    @property
+    def errors(self) -> NDArray[np.float64]: ...
+
 def encode_product(
     matrix: NDArray[Any],
     first_row: int,

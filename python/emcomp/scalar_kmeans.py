@@ -20,7 +20,7 @@ from emcomp.sources import Block, Source
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
-_FINER_MANTISSA_BITS = (16, 20)
+_FINER_MANTISSA_BITS = (16, 20, 23)  # at the last, each number is a bin of its own
 _REFINED_TOGETHER = 8
 _LARGEST_TABLE = 2**31
 """Levels are found by 32-bit offsets."""
@@ -33,8 +33,8 @@ class KMeans(Codec):
 
     A value is the level nearest to it, the lower one of two equally near. The levels are the global
     optimum, not the end of a random search: dynamic programming over a fine histogram. A table of
-    no more distinct values than levels comes back exactly, as far as float32 values differ within
-    their first 20 bits of mantissa; the levels it does not need repeat the last one.
+    no more distinct values than levels comes back exactly; the levels it does not need repeat the
+    last one.
 
     Attributes:
         bits: width of a code, 1 to 8.
@@ -82,7 +82,7 @@ class KMeans(Codec):
         return rows * _core.row_bytes(dim, self.bits) + groups * levels * 4
 
     def fit(self, source: Source, engine: Engine) -> FittedKMeans:
-        """Find the levels, in one pass; groups of very close values take one or two more.
+        """Find the levels, in one pass; groups of very close values take up to three more.
 
         Raises:
             InputError: for NaN and infinite entries.

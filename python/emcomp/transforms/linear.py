@@ -359,6 +359,15 @@ def stored_map(matrix: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
     return stored
 
 
+def mapped_rows(
+    rows: NDArray[Any], linear_map: _core.LinearMap, threads: int
+) -> NDArray[np.float32]:
+    """Rows of any type times a map, array (count, outputs)."""
+    out = np.empty((len(rows), linear_map.outputs), np.float32)
+    _core.encode_latents(rows, linear_map, None, None, "none", 1.0, None, out, None, threads)
+    return out
+
+
 def map_of(matrix: NDArray[Any]) -> _core.LinearMap:
     """The native map of rows by a matrix (inputs, outputs)."""
     return _core.dense_map(np.ascontiguousarray(matrix, np.float32))
