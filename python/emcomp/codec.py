@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+TensorLayout: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+"""Types and shapes of tensors by name."""
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with the phase ("fit", "encode"), the rows done and the rows in all."""
 
@@ -60,6 +62,10 @@ class Codec(Stage, ABC):
     @abstractmethod
     def fit(self, source: Source, threads: int, progress: Progress) -> FittedCodec:
         """Learn from all rows. Raises InputError for NaN and infinite entries."""
+
+    @abstractmethod
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """What a compressed table of this shape consists of, codes first."""
 
     @abstractmethod
     def nbytes(self, shape: tuple[int, int]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
 from emcomp.dccl_training import Refined, Trained, TrainingPlan, refine, row_parts, train
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -181,16 +181,20 @@ class DeepCompositionalCodes(Codec):
             refined = refine(rows, trained, plan.refine, self.seed, threads, progress)
         return FittedCompositional(self, source.shape[0], trained, refined, threads)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codebooks."""
         rows, dim = shape
         codes, codewords = layout = self.layout(shape)
-        expected = {
+        return {
             "codes": (np.uint8, (rows, _core.row_bytes(codes, layout.width))),
             "codebooks": (np.float32, (codes, codewords, dim)),
         }
-        check_tensors(self, tensors, expected)
-        return _core.additive_reader(tensors["codes"], layout.width, tensors["codebooks"])
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebooks``."""
+        check_tensors(self, tensors, self.tensor_layout(shape))
+        width = self.layout(shape).width
+        return _core.additive_reader(tensors["codes"], width, tensors["codebooks"])
 
 
 class FittedCompositional(FittedCodec):

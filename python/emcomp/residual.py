@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -102,14 +102,17 @@ class ResidualQuantization(Codec):
                 error, codebooks = trainer.error, trainer.codebooks
         return FittedResidual(self, codebooks, threads)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codebooks."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebooks": (np.float32, (self.stages, 2**self.bits, dim)),
         }
-        check_tensors(self, tensors, expected)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebooks``."""
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.additive_reader(tensors["codes"], self.bits, tensors["codebooks"])
 
 

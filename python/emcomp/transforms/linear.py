@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +17,7 @@ from emcomp.codec import (
     FittedCodec,
     Progress,
     RowTensor,
+    TensorLayout,
     Tensors,
     Transform,
 )
@@ -24,6 +25,7 @@ from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
 
+Tensor = TypeVar("Tensor")
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 NO_TENSORS: Mapping[str, RowTensor] = {}
@@ -186,16 +188,27 @@ class Transformed(Codec):
         latents = self.latents.fit(LatentSource(source, transform, threads), threads, progress)
         return FittedTransformed(self.transform, transform, latents)
 
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """The tensors of the latents' codec, then those of the transform."""
+        rows, dim = shape
+        latents = self.latents.tensor_layout((rows, self.transform.latent_dim(dim)))
+        own = {
+            **self.transform.shared_tensors(dim),
+            **{
+                name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
+                for name, tensor in self.transform.row_tensors().items()
+            },
+        }
+        return {
+            **{_outer(name): tensor for name, tensor in latents.items()},
+            **{PREFIX + name: tensor for name, tensor in own.items()},
+        }
+
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of rows over the reader of latents."""
         rows, dim = shape
-        expected = {
-            name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
-            for name, tensor in self.transform.row_tensors().items()
-        }
-        own = {n.removeprefix(PREFIX): t for n, t in tensors.items() if _is_own(n)}
-        check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        check_tensors(self, tensors, self.tensor_layout(shape))
+        own, inner = split_tensors(tensors)
         latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
         decoder = self.transform.decoder(dim, own)
         if decoder is None:
@@ -235,8 +248,14 @@ class FittedTransformed(FittedCodec):
         self.latents.encode(Block(block.first, latents), inner, threads)
 
 
-def _is_own(name: str) -> bool:
-    return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+def split_tensors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of the first transform, and those of the codec after it, by the names they give."""
+    own: dict[str, Tensor] = {}
+    inner: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        is_own = name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+        (own if is_own else inner)[name.removeprefix(PREFIX)] = tensor
+    return own, inner
 
 
 def _outer(name: str) -> str:
