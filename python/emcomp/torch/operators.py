@@ -289,16 +289,16 @@ def _(
     return x.new_empty((*x.shape[:-1], dim))
 
 
-def _keep_table(context: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
+def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
     _, tensors, codec, rows, dim, padding_row, padding_idx = inputs
     padding = () if padding_row is None else (padding_row,)
-    context.save_for_backward(*tensors, *padding)
-    context.table = codec, rows, dim, len(tensors), padding_idx
+    ctx.save_for_backward(*tensors, *padding)
+    ctx.table = codec, rows, dim, len(tensors), padding_idx
 
 
-def _gradient_of_input(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    codec, rows, dim, count, padding_idx = context.table
-    saved = context.saved_tensors
+def _gradient_of_input(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    codec, rows, dim, count, padding_idx = ctx.table
+    saved = ctx.saved_tensors
     padding_row = saved[count] if len(saved) > count else None
     back = torch.ops.emcomp.project_back(
         gradient, saved[:count], codec, rows, dim, padding_row, padding_idx

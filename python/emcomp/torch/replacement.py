@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Hashable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
@@ -86,6 +87,7 @@ def compress_(
             )
         )
     swapped = swap_modules(model, swaps)
+    _note_in_configurations(swapped)
     return swapped, CompressionReport(tuple(replacements), before, _bytes_of(swapped))
 
 
@@ -96,6 +98,20 @@ def swap_modules(model: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> nn.M
             if child is not None and child in swaps:
                 parent._modules[name] = swaps[child]
     return swaps.get(model, model)
+
+
+def _note_in_configurations(model: nn.Module) -> None:
+    """Let transformers models know what they have, so that they can be saved and loaded again."""
+    transformers = sys.modules.get("transformers")
+    if transformers is None:
+        return
+    noted: set[nn.Module] = set()  # models with all of their parts, which share a configuration
+    for module in model.modules():
+        if module not in noted and isinstance(module, transformers.PreTrainedModel):
+            from emcomp.transformers import note_tables
+
+            note_tables(module)
+            noted.update(module.modules())
 
 
 def _names(modules: Named) -> tuple[str, ...]:
