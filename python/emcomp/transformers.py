@@ -172,13 +172,15 @@ def _place_tables(model: PreTrainedModel, config: EmcompConfig) -> None:
             _place(model, name, OutputLayer(made[table], bias))  # type: ignore[arg-type]
     _untie(model)
     for module in model.modules():
-        if isinstance(module, (TableModule, OutputLayer)):
-            module.__dict__["weight"] = _loaded_weight()
+        if isinstance(module, TableModule):
+            module.__dict__["weight"] = _loaded_weight(module.shape)
+        elif isinstance(module, OutputLayer):
+            module.__dict__["weight"] = _loaded_weight(module.embedding.shape)
 
 
-def _loaded_weight() -> torch.Tensor:
+def _loaded_weight(shape: tuple[int, int]) -> torch.Tensor:
     """What models see, and leave alone, that initialize the weights that were not in a file."""
-    weight = torch.empty(0)
+    weight = torch.empty(shape, device="meta")
     weight._is_hf_initialized = True  # type: ignore[attr-defined]
     return weight
 
