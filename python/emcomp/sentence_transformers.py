@@ -79,15 +79,22 @@ class StaticEmbedding(FloatEmbedding):  # type: ignore[misc]
         self.tokenizer.save(str(Path(output_path) / TOKENIZER_FILE))
 
     @classmethod
-    def load(cls, model_name_or_path: str, **options: Any) -> Self:
-        """Read what `save` has written, in a folder or from the hub."""
+    def load(cls, model_name_or_path: str, **options: Any) -> Self:  # type: ignore[override]
+        """Read what `save` has written, in a folder or from the hub.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+        """
         hub = {
             key: options[key]
             for key in ("subfolder", "token", "cache_folder", "revision", "local_files_only")
             if key in options
         }
-        tokenizer, table = (
-            cls.load_file_path(model_name_or_path, filename=name, **hub)
-            for name in (TOKENIZER_FILE, TABLE_FILE)
-        )
+        paths = []
+        for name in (TOKENIZER_FILE, TABLE_FILE):
+            path = cls.load_file_path(model_name_or_path, filename=name, **hub)
+            if path is None:
+                raise FileNotFoundError(f"{model_name_or_path} has no {name}")
+            paths.append(path)
+        tokenizer, table = paths
         return cls(Tokenizer.from_file(tokenizer), table)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 NO_WEIGHT = (
-    "a compressed table has no weight; module.decode() gives a float copy of it. A layer tied to "
+    "a compressed table has no weight, and cannot be resized but before compressing; "
+    "module.decode() gives a float copy of it. A layer tied to "
     "the weight takes an option of its own: see emcomp.torch.compress_(tied=...)"
 )
 
@@ -124,7 +125,7 @@ class TableModule(nn.Module):
         """
         if not isinstance(table, CompressedEmbedding):
             table = open_table(table)
-        module = cls(*table.shape, padding_idx, codec=table.codec, **options)
+        module = cls(*table.shape, padding_idx=padding_idx, codec=table.codec, **options)
         module._fill(table.tensors)
         return module
 
