@@ -1,7 +1,7 @@
 """Sentence encoders on compressed tables.
 
-Needs the extra ``emcomp[sentence-transformers]``. An encoder whose first module is a transformer is
-compressed by `emcomp.torch.compress_`; this module is for static embeddings.
+Needs the extra ``emcomp[sentence-transformers]``. `emcomp.torch.compress_` compresses encoders, and
+makes their static embeddings those of this module.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from sentence_transformers.sentence_transformer.modules import InputModule
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding as FloatEmbedding
 from tokenizers import Tokenizer
+from torch import nn
 
-from emcomp.codec import Codec
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
 from emcomp.table import open as open_table
 from emcomp.torch.embedding_bag import EmbeddingBag
-from emcomp.torch.table import compress_weight
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -61,18 +59,6 @@ class StaticEmbedding(FloatEmbedding):  # type: ignore[misc]
         self.tokenizer.no_padding()
         self.base_model = None
 
-    @classmethod
-    def from_module(
-        cls, module: FloatEmbedding, codec: str | Codec = "uniform:4", *, threads: int | None = None
-    ) -> Self:
-        """Compress a float `StaticEmbedding`.
-
-        Raises:
-            InputError: as `emcomp.compress`.
-        """
-        weight: torch.Tensor = module.embedding.weight
-        return cls(module.tokenizer, compress_weight(weight, codec, threads))
-
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
         """Write the table and the tokenizer to a folder."""
         self.embedding.to_table().save(Path(output_path) / TABLE_FILE)
@@ -98,3 +84,10 @@ class StaticEmbedding(FloatEmbedding):  # type: ignore[misc]
             paths.append(path)
         tokenizer, table = paths
         return cls(Tokenizer.from_file(tokenizer), table)
+
+
+def adopt_static_embeddings(model: nn.Module) -> None:
+    """Let static embeddings whose table has been compressed be saved and loaded with it."""
+    for module in model.modules():
+        if type(module) is FloatEmbedding and isinstance(module.embedding, EmbeddingBag):
+            module.__class__ = StaticEmbedding

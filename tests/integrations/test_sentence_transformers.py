@@ -55,8 +55,11 @@ def static() -> FloatEmbedding:
 
 
 def test_static_embeddings_are_those_of_the_decoded_table(static, tmp_path):
-    module = StaticEmbedding.from_module(static, "uniform:4")
-    encoder = sentence_transformers.SentenceTransformer(modules=[module], device="cpu")
+    decoded = FloatEmbedding(static.tokenizer, static.embedding.weight)
+    encoder = sentence_transformers.SentenceTransformer(modules=[decoded], device="cpu")
+    compress_(encoder, "uniform:4")
+    module = encoder[0]
+    assert type(module) is StaticEmbedding
     assert encoder.get_embedding_dimension() == 384
     decoded = FloatEmbedding(static.tokenizer, module.embedding.to_table().decode())
     expected = sentence_transformers.SentenceTransformer(modules=[decoded], device="cpu")

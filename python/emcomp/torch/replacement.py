@@ -87,7 +87,7 @@ def compress_(
             )
         )
     swapped = swap_modules(model, swaps)
-    _note_in_configurations(swapped)
+    _tell_other_libraries(swapped)
     return swapped, CompressionReport(tuple(replacements), before, _bytes_of(swapped))
 
 
@@ -100,18 +100,21 @@ def swap_modules(model: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> nn.M
     return swaps.get(model, model)
 
 
-def _note_in_configurations(model: nn.Module) -> None:
-    """Let transformers models know what they have, so that they can be saved and loaded again."""
+def _tell_other_libraries(model: nn.Module) -> None:
+    """Let transformers and sentence-transformers save what a model has, and load it again."""
     transformers = sys.modules.get("transformers")
-    if transformers is None:
-        return
-    noted: set[nn.Module] = set()  # models with all of their parts, which share a configuration
-    for module in model.modules():
-        if module not in noted and isinstance(module, transformers.PreTrainedModel):
-            from emcomp.transformers import note_tables
+    if transformers is not None:
+        noted: set[nn.Module] = set()  # models with all of their parts, which share a configuration
+        for module in model.modules():
+            if module not in noted and isinstance(module, transformers.PreTrainedModel):
+                from emcomp.transformers import note_tables
 
-            note_tables(module)
-            noted.update(module.modules())
+                note_tables(module)
+                noted.update(module.modules())
+    if "sentence_transformers" in sys.modules:
+        from emcomp.sentence_transformers import adopt_static_embeddings
+
+        adopt_static_embeddings(model)
 
 
 def _names(modules: Named) -> tuple[str, ...]:
