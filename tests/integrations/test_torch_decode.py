@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import emcomp
-from emcomp.torch import operators
+from emcomp.torch import operators, products
 from emcomp.torch.decode import unpack
 
 EXACT = [
@@ -118,16 +118,16 @@ def test_operators_pass_torchs_own_checks(rows, codec):
         (torch.tensor([1, 2, 5]), torch.tensor([0, 2]), None, *tensors, -1, False, "mean"),
     )
     x = torch.randn(3, 65, requires_grad=True)
-    torch.library.opcheck(operators.project, (x, *tensors, padding, 1))
+    torch.library.opcheck(products.project, (x, *tensors, padding, 1))
 
 
 def test_products_with_the_whole_table_go_block_by_block(rows, monkeypatch):
-    monkeypatch.setattr(operators, "_BLOCK_ENTRIES", 65 * 100)
+    monkeypatch.setattr(products, "_BLOCK_ENTRIES", 65 * 100)
     table = emcomp.compress(rows, "uniform:4")
     weight = torch.from_numpy(table.decode())
     weight[150] = 1.5
     x = torch.randn(4, 2, 65, requires_grad=True)
-    found = operators.project(x, *arguments(table), torch.full((65,), 1.5), 150)
+    found = products.project(x, *arguments(table), torch.full((65,), 1.5), 150)
     torch.testing.assert_close(found, x @ weight.T, rtol=1e-5, atol=1e-5)
     gradient = torch.randn_like(found)
     (own,) = torch.autograd.grad(found, x, gradient)

@@ -1,40 +1,34 @@
-"""The operators ``torch.ops.emcomp.*``: on the CPU the native kernels, elsewhere torch operations.
+"""The operators ``torch.ops.emcomp.lookup`` and ``torch.ops.emcomp.bag``.
 
-Each takes a table as the list of its tensors, in the order of the codec's `tensor_layout`, with the
+On the CPU they are the native kernels, elsewhere torch operations. Each takes a table as the list of its tensors, in the order of the codec's `tensor_layout`, with the
 codec's string and the table's shape. They are opaque to ``torch.compile`` and ``torch.export``,
 which know the shapes of what they return.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emcomp.codec import Codec, parse_codec
+from emcomp.codec import parse_codec
 from emcomp.errors import InputError
 from emcomp.torch.decode import decode
 from emcomp.torch.readers import as_array, reader_of
 
 TensorList = Sequence[torch.Tensor]
 
-_BLOCK_ENTRIES = 1 << 20
-"""Of the rows that are decoded at once where all rows are needed."""
-
-_library = torch.library.Library("emcomp", "DEF")
-_TABLE = "Tensor[] tensors, str codec, SymInt rows, SymInt dim"
-_library.define(
-    f"lookup(Tensor ids, {_TABLE}, Tensor? padding_row, int padding_idx, ScalarType dtype) -> Tensor"
+library = torch.library.Library("emcomp", "DEF")
+TABLE = "Tensor[] tensors, str codec, SymInt rows, SymInt dim"
+library.define(
+    f"lookup(Tensor ids, {TABLE}, Tensor? padding_row, int padding_idx, ScalarType dtype) -> Tensor"
 )
-_library.define(
+library.define(
     "bag(Tensor ids, Tensor? offsets, Tensor? weights, "
-    f"{_TABLE}, int padding_idx, bool include_last_offset, str mode) -> Tensor"
+    f"{TABLE}, int padding_idx, bool include_last_offset, str mode) -> Tensor"
 )
-_library.define(f"project(Tensor x, {_TABLE}, Tensor? padding_row, int padding_idx) -> Tensor")
-_library.define(f"project_back(Tensor x, {_TABLE}, Tensor? padding_row, int padding_idx) -> Tensor")
 
 
 def _checked_ids(ids: torch.Tensor) -> NDArray[np.int64]:
@@ -45,15 +39,13 @@ def _checked_ids(ids: torch.Tensor) -> NDArray[np.int64]:
     return np.ascontiguousarray(array)
 
 
-def _named(codec: Codec, shape: tuple[int, int], tensors: TensorList) -> dict[str, torch.Tensor]:
-    return dict(zip(codec.tensor_layout(shape), tensors, strict=True))
-
-
-def _decode(
+def decode_ids(
     codec: str, shape: tuple[int, int], tensors: TensorList, ids: torch.Tensor
 ) -> torch.Tensor:
+    """Rows of ids, float32 (ids, dim), by torch operations on any device."""
     parsed = parse_codec(codec)
-    return decode(parsed, shape, _named(parsed, shape, tensors), ids)
+    names = parsed.tensor_layout(shape)
+    return decode(parsed, shape, dict(zip(names, tensors, strict=True)), ids)
 
 
 # Lookup
@@ -90,13 +82,13 @@ def _lookup_anywhere(
     padding_idx: int,
     dtype: torch.dtype,
 ) -> torch.Tensor:
-    found = _decode(codec, (rows, dim), tensors, ids.reshape(-1))
+    found = decode_ids(codec, (rows, dim), tensors, ids.reshape(-1))
     if padding_row is not None:
         found = torch.where((ids.reshape(-1) == padding_idx)[:, None], padding_row, found)
     return found.to(dtype).view(*ids.shape, dim)
 
 
-@torch.library.register_fake("emcomp::lookup", lib=_library)
+@torch.library.register_fake("emcomp::lookup", lib=library)
 def _(
     ids: torch.Tensor,
     tensors: TensorList,
@@ -182,7 +174,7 @@ def _bag_anywhere(
         kept = positions < (offsets[-1] if include_last_offset else flat.numel())
     if padding_idx >= 0:
         kept &= flat != padding_idx
-    bag, found = bag[kept], _decode(codec, (rows, dim), tensors, flat[kept])
+    bag, found = bag[kept], decode_ids(codec, (rows, dim), tensors, flat[kept])
     if weights is not None:
         found *= weights.reshape(-1)[kept].to(torch.float32)[:, None]
     out = found.new_zeros(bags, dim)
@@ -195,7 +187,7 @@ def _bag_anywhere(
     return out
 
 
-@torch.library.register_fake("emcomp::bag", lib=_library)
+@torch.library.register_fake("emcomp::bag", lib=library)
 def _(
     ids: torch.Tensor,
     offsets: torch.Tensor | None,
@@ -212,111 +204,10 @@ def _(
     return tensors[0].new_empty((bags, dim), dtype=torch.float32)
 
 
-# Products with the whole table, for output layers
-
-
-def _blocks(
-    tensors: TensorList,
-    codec: str,
-    shape: tuple[int, int],
-    padding_row: torch.Tensor | None,
-    padding_idx: int,
-) -> Iterator[tuple[slice, torch.Tensor]]:
-    """The table's rows, float32, a block at a time."""
-    rows, dim = shape
-    codes = tensors[0]
-    count = max(1, _BLOCK_ENTRIES // dim)
-    buffer = torch.empty(min(count, rows), dim) if codes.device.type == "cpu" else None
-    for first in range(0, rows, count):
-        last = min(first + count, rows)
-        if buffer is not None:
-            block = buffer[: last - first]
-            reader = reader_of(codec, shape, tensors)
-            reader.read(first, block.numpy(), torch.get_num_threads())
-        else:
-            block = _decode(codec, shape, tensors, torch.arange(first, last, device=codes.device))
-        if padding_row is not None and first <= padding_idx < last:
-            block[padding_idx - first] = padding_row
-        yield slice(first, last), block
-
-
-def _project(
-    x: torch.Tensor,
-    tensors: TensorList,
-    codec: str,
-    rows: int,
-    dim: int,
-    padding_row: torch.Tensor | None,
-    padding_idx: int,
-) -> torch.Tensor:
-    flat = x.reshape(-1, dim)
-    out = x.new_empty((flat.shape[0], rows))
-    for part, block in _blocks(tensors, codec, (rows, dim), padding_row, padding_idx):
-        out[:, part] = flat @ block.to(x.dtype).T
-    return out.view(*x.shape[:-1], rows)
-
-
-def _project_back(
-    x: torch.Tensor,
-    tensors: TensorList,
-    codec: str,
-    rows: int,
-    dim: int,
-    padding_row: torch.Tensor | None,
-    padding_idx: int,
-) -> torch.Tensor:
-    flat = x.reshape(-1, rows)
-    out = x.new_zeros((flat.shape[0], dim))
-    for part, block in _blocks(tensors, codec, (rows, dim), padding_row, padding_idx):
-        out += flat[:, part] @ block.to(x.dtype)
-    return out.view(*x.shape[:-1], dim)
-
-
-@torch.library.register_fake("emcomp::project", lib=_library)
-def _(x: torch.Tensor, tensors: TensorList, codec: str, rows: int, *_: Any) -> torch.Tensor:  # noqa: ARG001
-    return x.new_empty((*x.shape[:-1], rows))
-
-
-@torch.library.register_fake("emcomp::project_back", lib=_library)
-def _(
-    x: torch.Tensor,
-    tensors: TensorList,  # noqa: ARG001
-    codec: str,  # noqa: ARG001
-    rows: int,  # noqa: ARG001
-    dim: int,
-    *_: Any,
-) -> torch.Tensor:
-    return x.new_empty((*x.shape[:-1], dim))
-
-
-def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
-    _, tensors, codec, rows, dim, padding_row, padding_idx = inputs
-    padding = () if padding_row is None else (padding_row,)
-    ctx.save_for_backward(*tensors, *padding)
-    ctx.table = codec, rows, dim, len(tensors), padding_idx
-
-
-def _gradient_of_input(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    codec, rows, dim, count, padding_idx = ctx.table
-    saved = ctx.saved_tensors
-    padding_row = saved[count] if len(saved) > count else None
-    back = torch.ops.emcomp.project_back(
-        gradient, saved[:count], codec, rows, dim, padding_row, padding_idx
-    )
-    return back, [None] * count, None, None, None, None, None  # type: ignore[return-value]
-
-
-torch.library.register_autograd(
-    "emcomp::project", _gradient_of_input, setup_context=_keep_table, lib=_library
-)
-
-_library.impl("lookup", _lookup_cpu, "CPU")
-_library.impl("lookup", _lookup_anywhere, "CompositeExplicitAutograd")
-_library.impl("bag", _bag_cpu, "CPU")
-_library.impl("bag", _bag_anywhere, "CompositeExplicitAutograd")
-_library.impl("project", _project, "CompositeExplicitAutograd")
-_library.impl("project_back", _project_back, "CompositeExplicitAutograd")
+library.impl("lookup", _lookup_cpu, "CPU")
+library.impl("lookup", _lookup_anywhere, "CompositeExplicitAutograd")
+library.impl("bag", _bag_cpu, "CPU")
+library.impl("bag", _bag_anywhere, "CompositeExplicitAutograd")
 
 lookup = torch.ops.emcomp.lookup.default
 bag = torch.ops.emcomp.bag.default
-project = torch.ops.emcomp.project.default

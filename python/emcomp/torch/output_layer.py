@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from emcomp.torch import operators
 from emcomp.torch.embedding import Embedding
+from emcomp.torch.products import project
 from emcomp.torch.table import NO_WEIGHT
 
 
@@ -53,5 +53,5 @@ class OutputLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs (..., rows) of inputs (..., dim), in the inputs' type."""
         *table, _ = self.embedding._lookup_arguments()
-        found = operators.project(x, *table)
+        found = project(x, *table)
         return found if self.bias is None else found + self.bias
