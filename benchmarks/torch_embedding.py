@@ -50,7 +50,7 @@ def compare_quantized(table: torch.Tensor, bags: int, per_bag: int, repeats: int
     offsets = torch.arange(0, bags * per_bag, per_bag)
     for bits, prepack in PREPACK.items():
         packed = prepack(table)
-        # The operators do not write bags of the last rows without this option.
+        # In order: scale_grad_by_freq, mode (0 is sum), pruned_weights, weights, mapping, last offset.
         theirs = partial(BAG[bits], packed, ids, offsets, False, 0, False, None, None, False)
         name = f"torch {bits} bit"
         calls = {name: theirs}
@@ -111,7 +111,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     emcomp.show_config()
     table = torch.from_numpy(power_law_table(options.rows, options.dim))
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.no_grad():
         compare_quantized(table, 1000, 50, options.repeats)
         compare_lookups(table, options.repeats)
     print(f"\n{torch.get_num_threads()} threads, torch {torch.__version__}, NumPy {np.__version__}")

@@ -1,8 +1,9 @@
 """The operators ``torch.ops.emcomp.lookup`` and ``torch.ops.emcomp.bag``.
 
-On the CPU they are the native kernels, elsewhere torch operations. Each takes a table as the list of its tensors, in the order of the codec's `tensor_layout`, with the
-codec's string and the table's shape. They are opaque to ``torch.compile`` and ``torch.export``,
-which know the shapes of what they return.
+On the CPU they are the native kernels, elsewhere torch operations. Each takes a table as the list of
+its tensors, in the order of the codec's `tensor_layout`, with the codec's string and the table's
+shape. They are opaque to ``torch.compile`` and ``torch.export``, which know the shapes of what they
+return.
 """
 
 from __future__ import annotations

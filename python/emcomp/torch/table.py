@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emcomp.codec import Codec, Tensors, parse_codec
+from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
@@ -125,14 +125,13 @@ class TableModule(nn.Module):
         """
         if not isinstance(table, CompressedEmbedding):
             table = open_table(table)
-        module = cls(*table.shape, padding_idx=padding_idx, codec=table.codec, **options)
-        module._fill(table.tensors)
-        return module
-
-    def _fill(self, tensors: Tensors) -> None:
-        for name, tensor in tensors.items():
-            own = getattr(self, self._names[name])
-            own.copy_(torch.from_numpy(np.array(tensor)))
+        device = options.pop("device", None) or torch.get_default_device()
+        module = cls(
+            *table.shape, padding_idx=padding_idx, codec=table.codec, device="cpu", **options
+        )
+        for name, tensor in table.tensors.items():
+            np.copyto(getattr(module, module._names[name]).numpy(), tensor)
+        return module.to(device)
 
     # What it is
 
