@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from harness import power_law_table
 
+from emcomp.engine import Engine
 from emcomp.product import ProductQuantization
 from emcomp.sources import Block, as_source
 
@@ -42,7 +43,7 @@ def main():
     out = np.ones_like(X)
     for seed in range(options.repeats):
         codec = ProductQuantization(options.parts, options.bits, seed=seed)
-        train, fitted = timed(lambda: codec.fit(as_source(X), threads, lambda *_: None))
+        train, fitted = timed(lambda: codec.fit(as_source(X), Engine(threads)))
         codes = np.zeros((rows, codec.row_bytes), np.uint8)
         encode, _ = timed(lambda: fitted.encode(Block(0, X), {"codes": codes}, threads))
         reader = codec.reader(X.shape, {"codes": codes, **fitted.shared_tensors})

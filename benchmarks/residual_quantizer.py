@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 from harness import power_law_table
 
+from emcomp.engine import Engine
 from emcomp.residual import ResidualQuantization
 from emcomp.sources import Block, as_source
 
@@ -21,7 +22,7 @@ def timed(function):
 
 def run_emcomp(X, stages, bits, beam, threads):
     codec = ResidualQuantization(stages, bits, beam=beam)
-    train, fitted = timed(lambda: codec.fit(as_source(X), threads, lambda *_: None))
+    train, fitted = timed(lambda: codec.fit(as_source(X), Engine(threads)))
     codes = np.zeros((len(X), codec.row_bytes), np.uint8)
     encode, _ = timed(lambda: fitted.encode(Block(0, X), {"codes": codes}, threads))
     reader = codec.reader(X.shape, {"codes": codes, **fitted.shared_tensors})

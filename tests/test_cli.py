@@ -145,6 +145,36 @@ def test_compress_refuses_to_write_over_its_input(glove, tmp_path):
     assert glove.read_bytes() == before
 
 
+def test_tables_in_shards(vectors, tmp_path):
+    np.save(tmp_path / "x.npy", vectors)
+    folder = tmp_path / "shards"
+    result = run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, "--memory-limit", "1GB")
+    assert "passes to fit 1, to encode 1; shards 3, of 2 rows" in result.stderr
+    assert run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, "--resume").stdout
+    assert "resume" in run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, code=3).stderr
+    drift = run_json("append", folder, tmp_path / "x.npy")
+    assert drift["rows"] == len(vectors)
+    assert drift["relative_error"] == pytest.approx(drift["relative_error_at_fit"])
+    assert "clipped entries" in run("append", folder, tmp_path / "x.npy").stdout
+    assert run_json("inspect", folder)["rows"] == 3 * len(vectors)
+    assert "shard-000000.emcomp: codes" in run("inspect", folder).stdout
+    assert run("verify", folder).stdout == f"{folder}: good\n"
+    damaged = folder / "shard-000001.emcomp"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    result = invoke("verify", folder)
+    assert (result.exit_code, "shard-000001" in result.stdout) == (1, True)
+    assert "shard-000001" in run("inspect", folder, code=4).stderr
+
+
+def test_a_limit_of_memory_that_is_too_low(vectors, tmp_path):
+    np.save(tmp_path / "x.npy", vectors)
+    result = run("compress", tmp_path / "x.npy", tmp_path / "o", "--memory-limit", "1MB", code=3)
+    assert "the limit is 1 MB" in result.stderr
+    assert not (tmp_path / "o").exists()
+    run("compress", tmp_path / "x.npy", tmp_path / "o", "--memory-limit", "1GB")
+    assert len(emcomp.open(tmp_path / "o")) == len(vectors)
+
+
 # decompress and convert
 
 
@@ -313,7 +343,7 @@ def test_words_that_are_not_utf8_survive(tmp_path, vectors):
 def test_every_command_has_examples():
     assert set(program.commands) == {
         "compress", "evaluate", "select", "decompress", "convert", "inspect", "verify", "lookup",
-        "similar", "config", "demo",
+        "similar", "config", "demo", "append",
     }  # fmt: skip
     for name in program.commands:
         assert f"Examples:\n    emcomp {name}" in run(name, "--help").stdout

@@ -177,7 +177,7 @@ def test_the_encoder_takes_the_largest_logit():
     W1, b1, W2, b2, _ = (p.astype(np.float64) for p in trainer.parameters)
     logits = (np.tanh(X.astype(np.float64) @ W1.T + b1) @ W2.T + b2).reshape(len(X), 5, 8)
     codes = np.empty((len(X), 5), np.uint8)
-    trainer.encoder.encode(X, codes, 2)
+    _core.CompositionalEncoder(trainer.parameters, 5, 8).encode(X, codes, 2)
     best = logits.max(axis=2)
     chosen = np.take_along_axis(logits, codes[:, :, None].astype(int), axis=2)[:, :, 0]
     np.testing.assert_allclose(chosen, best, rtol=0, atol=1e-5)

@@ -7,13 +7,10 @@ from hypothesis import strategies as st
 
 from emcomp import _core
 from emcomp.codec import parse_codec
+from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.product import ProductQuantization
 from emcomp.sources import Block, as_source
-
-
-def silent(phase, done, total):
-    pass
 
 
 def table(rows, dim, seed=0):
@@ -61,7 +58,7 @@ def encode(X, codebook, parts, bits, threads=1):
 
 
 def compressed(X, codec, threads=1):
-    fitted = codec.fit(as_source(X), threads, silent)
+    fitted = codec.fit(as_source(X), Engine(threads))
     codes = np.empty((len(X), codec.row_bytes), np.uint8)
     fitted.encode(Block(0, X), {"codes": codes}, threads)
     return {"codes": codes, **fitted.shared_tensors}
@@ -179,7 +176,7 @@ def test_same_bytes_for_any_threads():
         for name, tensor in expected.items():
             np.testing.assert_array_equal(found[name], tensor)
     blockwise = np.empty_like(expected["codes"])
-    fitted = codec.fit(as_source(X), 2, silent)
+    fitted = codec.fit(as_source(X), Engine(2))
     for first in (0, 700):
         rows = slice(first, first + 800)
         fitted.encode(Block(first, X[rows]), {"codes": blockwise[rows]}, 2)
@@ -241,7 +238,7 @@ def test_what_cannot_be_compressed():
     X = table(50, 4)
     X[49, 3] = np.nan
     with pytest.raises(InputError, match="row 49, column 3"):
-        ProductQuantization(2, 2).fit(as_source(X), 1, silent)
+        ProductQuantization(2, 2).fit(as_source(X), Engine(1))
     with pytest.raises(InputError, match="row 49, column 3"):
         encode(X, np.zeros((4, 4), np.float32), 2, 2)
 

@@ -5,13 +5,10 @@ import pytest
 
 from emcomp import _core
 from emcomp.codec import parse_codec
+from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.residual import ResidualQuantization
 from emcomp.sources import Block, as_source
-
-
-def silent(phase, done, total):
-    pass
 
 
 def table(rows, dim, seed=0):
@@ -56,7 +53,7 @@ def encode(X, codebooks, bits, beam, threads=1):
 
 
 def compressed(X, codec, threads=1):
-    fitted = codec.fit(as_source(X), threads, silent)
+    fitted = codec.fit(as_source(X), Engine(threads))
     codes = np.empty((len(X), codec.row_bytes), np.uint8)
     fitted.encode(Block(0, X), {"codes": codes}, threads)
     return {"codes": codes, **fitted.shared_tensors}
@@ -151,7 +148,7 @@ def test_what_cannot_be_compressed():
     X = table(50, 4)
     X[49, 3] = np.inf
     with pytest.raises(InputError, match="row 49, column 3"):
-        ResidualQuantization(2, 2).fit(as_source(X), 1, silent)
+        ResidualQuantization(2, 2).fit(as_source(X), Engine(1))
     with pytest.raises(InputError, match="row 49, column 3"):
         encode(X, np.zeros((2, 4, 4), np.float32), 2, 1)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import emcomp
 from emcomp import _core, _native
+from emcomp.engine import Engine
 from emcomp.sources import as_source
 
 DATA = Path(os.environ.get("EMCOMP_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -338,7 +339,7 @@ class Rows:
 def test_one_pass_is_enough_for_ordinary_tables():
     for X, passes in ((normal(500, 40), 1), (100 + 1e-3 * normal(500, 40), 3)):
         source = Rows(X)
-        emcomp.KMeans(8).fit(as_source(source), 2, lambda *_: None)
+        emcomp.KMeans(8).fit(as_source(source), Engine(2))
         assert source.passes <= passes
 
 

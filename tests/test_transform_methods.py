@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import emcomp
 from emcomp import Direction, InputError, Svd, _core
+from emcomp.engine import Engine
 from emcomp.measures import eos
 from emcomp.sources import as_source
 from emcomp.transforms.direction import best_projection
@@ -296,11 +297,9 @@ def test_weights_of_rows_count_as_repeated_rows() -> None:
     X = table(200, 8)
     counts = RANDOM.integers(0, 4, 200)
     weighted, cosine = best_projection(
-        as_source(X), 3, weights=counts.astype(np.float32), threads=2, progress=lambda *_: None
+        as_source(X), 3, Engine(2), weights=counts.astype(np.float32)
     )
-    repeated, other = best_projection(
-        as_source(np.repeat(X, counts, axis=0)), 3, threads=2, progress=lambda *_: None
-    )
+    repeated, other = best_projection(as_source(np.repeat(X, counts, axis=0)), 3, Engine(2))
     assert cosine == pytest.approx(other, rel=1e-6)
     np.testing.assert_allclose(weighted @ weighted.T, repeated @ repeated.T, atol=1e-3)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import emcomp
 from emcomp import InputError, _core, parse_codec
+from emcomp.engine import Engine
 from emcomp.sources import ArraySource
 from emcomp.transforms.linear import LatentSource, Transformed
 
@@ -30,6 +31,7 @@ CODECS = [
     "whiten(scales=none)+rotate+uniform:4(granularity=row)",
     "whiten+kmeans:3",
     "rotate+pq:3x4",
+    "autoencoder:5(epochs=2,batch=16)+uniform:8",
 ]
 RANDOM = np.random.default_rng(5)
 
@@ -273,7 +275,7 @@ def test_latents_are_read_block_by_block() -> None:
     codec = parse_codec("rotate+uniform:4")
     assert isinstance(codec, Transformed)
     source = Recording(X)
-    fitted = codec.transform.fit(source, 1, lambda *_: None)
+    fitted = codec.transform.fit(source, Engine(1))
     latents = LatentSource(source, fitted, 1)
     whole = latents.read(0, 1000)
     np.testing.assert_array_equal(latents.read(100, 300), whole[100:400])

@@ -39,6 +39,8 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
     }
   });
 
+  // Objects that are pickled at one level are to be had at any other.
+  module.attr("__name__") = "emcomp._core";
   module.doc() = "The compiled core of emcomp at one instruction-set level.";
   module.def("default_threads", &emcomp::default_threads,
              "Threads to use where none are named: EMCOMP_NUM_THREADS, else OpenMP's default.");
@@ -59,4 +61,5 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_residual_quantizer(module);
   emcomp::bindings::bind_compositional_codes(module);
   emcomp::bindings::bind_additive_refinement(module);
+  emcomp::bindings::bind_autoencoder(module);
 }

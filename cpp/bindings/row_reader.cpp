@@ -3,6 +3,7 @@
 #include "bindings/linear_map.hpp"
 #include "emcomp/additive_reader.hpp"
 #include "emcomp/bit_packing.hpp"
+#include "emcomp/concatenated_reader.hpp"
 #include "emcomp/float_reader.hpp"
 #include "emcomp/levels.hpp"
 #include "emcomp/lookup.hpp"
@@ -152,8 +153,9 @@ Reader float_reader(const py::array& values) {
 
 Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, bool orthonormal,
                           const std::optional<Floats>& offset,
-                          const std::optional<py::array>& scales, float gain) {
+                          const std::optional<py::array>& scales, float gain, bool elu) {
   Decoding decoding;
+  decoding.elu = elu;
   decoding.map = decoder.map;
   decoding.orthonormal = orthonormal;
   decoding.gain = gain;
@@ -221,6 +223,18 @@ Reader additive_reader(const DenseArray<std::uint8_t>& codes, int bits, const Fl
       {codes, codebooks});
 }
 
+Reader concatenated_reader(const std::vector<Reader>& parts) {
+  std::vector<std::shared_ptr<const RowReader>> readers;
+  std::vector<py::object> arrays;
+  for (const Reader& part : parts) {
+    if (part.dim() != parts.front().dim()) throw py::type_error("parts must have one dimension");
+    readers.push_back(part.core());
+    arrays.insert(arrays.end(), part.arrays().begin(), part.arrays().end());
+  }
+  if (readers.empty()) throw py::type_error("there must be at least one part");
+  return Reader(make_concatenated_reader(std::move(readers)), std::move(arrays));
+}
+
 }  // namespace
 
 void bind_row_reader(py::module_& module) {
@@ -244,7 +258,7 @@ void bind_row_reader(py::module_& module) {
              "A reader of rows kept as floats; keeps them alive.");
   module.def("transformed_reader", &transformed_reader, py::arg("latents"), py::arg("decoder"),
              py::arg("orthonormal"), py::arg("offset").noconvert(), py::arg("scales").noconvert(),
-             py::arg("gain"), "A reader of rows over a reader of their latents.");
+             py::arg("gain"), py::arg("elu"), "A reader of rows over a reader of their latents.");
   module.def(
       "convert_rows",
       [](const py::array& rows, py::array& out, int threads) {
@@ -267,6 +281,8 @@ void bind_row_reader(py::module_& module) {
   module.def("additive_reader", &additive_reader, py::arg("codes").noconvert(), py::arg("bits"),
              py::arg("codebooks").noconvert(),
              "A reader of rows that are sums of codewords; keeps its arrays alive.");
+  module.def("concatenated_reader", &concatenated_reader, py::arg("parts"),
+             "A reader of the rows of several readers, one after another.");
 }
 
 }  // namespace emcomp::bindings

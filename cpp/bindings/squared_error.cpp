@@ -24,6 +24,11 @@ void bind_squared_error(py::module_& module) {
           "Add rows of a table and the same rows of its approximation.")
       .def("merge", &SquaredError::merge, py::arg("following"),
            py::call_guard<py::gil_scoped_release>(), "Add the sums of the rows that follow.")
+      .def(py::pickle(
+          [](const SquaredError& sums) { return py::make_tuple(sums.error(), sums.total()); },
+          [](const py::tuple& sums) {
+            return SquaredError(py::cast<double>(sums[0]), py::cast<double>(sums[1]));
+          }))
       .def_property_readonly("error", &SquaredError::error, "Sum of squared differences.")
       .def_property_readonly("total", &SquaredError::total, "Sum of squares of the table.");
 }

@@ -59,6 +59,18 @@ void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap
   encode_latents(view, map, to, to_scales, threads);
 }
 
+void activate(Floats& latents, const Floats& bias, int threads) {
+  if (latents.ndim() != 2 || bias.size() != latents.shape(1)) {
+    throw py::type_error("bias must have one entry for each latent");
+  }
+  float* to = latents.mutable_data();
+  const float* from = bias.data();
+  const std::int64_t rows = latents.shape(0);
+  const std::int64_t dim = latents.shape(1);
+  const py::gil_scoped_release release;
+  activate_latents(to, rows, dim, from, threads);
+}
+
 double reweight(const py::array& rows, const PyLinearMap* projection, const MaybeFloats& weights,
                 Floats& out, int threads) {
   const MatrixView view = matrix_view(rows);
@@ -98,6 +110,9 @@ void bind_transforms(py::module_& module) {
              py::arg("centre").noconvert(), py::arg("scaling"), py::arg("gain"),
              py::arg("latents").noconvert(), py::arg("scales").noconvert(), py::arg("threads"),
              "Latents of rows, and the rows' scales where scaling is 'row'.");
+  module.def("activate_latents", &activate, py::arg("latents").noconvert(),
+             py::arg("bias").noconvert(), py::arg("threads"),
+             "Add a bias to latents and take ELU of the sums, in place.");
   module.def("reweight_rows", &reweight, py::arg("rows"), py::arg("projection"),
              py::arg("weights").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
              "Rows over the root of their length times that of their projection.");

@@ -23,9 +23,53 @@ py::tuple bins(const ValueHistogram& histogram) {
   return py::make_tuple(means, counts);
 }
 
+std::int64_t clipped(const py::array& matrix, std::int64_t group, const DenseArray<float>& low,
+                     const DenseArray<float>& high, int threads) {
+  const MatrixView view = matrix_view(matrix);
+  const std::int64_t groups = (view.dim + group - 1) / group;
+  if (low.size() != groups || high.size() != groups) {
+    throw py::type_error("there must be one limit for each group of columns");
+  }
+  const float* lows = low.data();
+  const float* highs = high.data();
+  const py::gil_scoped_release release;
+  return count_clipped(view, group, lows, highs, threads);
+}
+
+using States = DenseArray<std::uint64_t>;
+
+States state_array(const std::vector<std::uint64_t>& state) {
+  return States(static_cast<py::ssize_t>(state.size()), state.data());
+}
+
+std::span<const std::uint64_t> state_values(const States& state) {
+  return {state.data(), static_cast<std::size_t>(state.size())};
+}
+
+py::tuple column_states(const ColumnHistograms& histograms) {
+  const auto states = histograms.states();
+  py::tuple arrays(states.size());
+  for (std::size_t g = 0; g < states.size(); ++g) arrays[g] = state_array(states[g]);
+  return py::make_tuple(histograms.dim(), histograms.group(), arrays);
+}
+
+ColumnHistograms columns_from(const py::tuple& kept) {
+  std::vector<std::vector<std::uint64_t>> states;
+  for (const py::handle& array : py::cast<py::tuple>(kept[2])) {
+    const std::span<const std::uint64_t> values = state_values(py::cast<States>(array));
+    states.emplace_back(values.begin(), values.end());
+  }
+  ColumnHistograms histograms(py::cast<std::int64_t>(kept[0]), py::cast<std::int64_t>(kept[1]));
+  histograms.set_states(states);
+  return histograms;
+}
+
 }  // namespace
 
 void bind_value_histogram(py::module_& module) {
+  module.def("count_clipped", &clipped, py::arg("matrix"), py::arg("group"),
+             py::arg("low").noconvert(), py::arg("high").noconvert(), py::arg("threads"),
+             "Entries beyond the limits (groups,) of their group of columns.");
   py::class_<Clipping>(module, "Clipping", py::module_local())
       .def(py::init([](const std::string& rule, double value) {
              if (rule == "optimal") return Clipping{ClipRule::kOptimal, value};
@@ -48,6 +92,9 @@ void bind_value_histogram(py::module_& module) {
           py::arg("matrix"), py::arg("threads"), "Add all entries of a matrix.")
       .def("merge", &ValueHistogram::merge, py::arg("other"),
            py::call_guard<py::gil_scoped_release>(), "Add another histogram's entries.")
+      .def(py::pickle(
+          [](const ValueHistogram& histogram) { return state_array(histogram.state()); },
+          [](const States& state) { return ValueHistogram::from_state(state_values(state)); }))
       .def_property_readonly("count", &ValueHistogram::count, "Entries added.")
       .def_property_readonly("nonfinite", &ValueHistogram::nonfinite, "NaN and infinite entries.")
       .def_property_readonly("maximum", &ValueHistogram::maximum, "Largest magnitude, exactly.")
@@ -72,6 +119,7 @@ void bind_value_histogram(py::module_& module) {
           py::arg("matrix"), py::arg("threads"), "Add all entries of a matrix.")
       .def("merge", &ColumnHistograms::merge, py::arg("other"),
            py::call_guard<py::gil_scoped_release>(), "Add other histograms' entries.")
+      .def(py::pickle(&column_states, &columns_from))
       .def_property_readonly("nonfinite", &ColumnHistograms::nonfinite, "NaN and infinite entries.")
       .def(
           "steps",

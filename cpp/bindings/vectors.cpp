@@ -153,6 +153,21 @@ void bind_vectors(py::module_& module) {
       py::arg("file").noconvert(), py::arg("position"), py::arg("first_row"),
       py::arg("out").noconvert(), py::arg("threads"));
 
+  module.def(
+      "whole_binary_rows",
+      [](const Bytes& window, std::int64_t dim, std::int64_t most, bool at_end) {
+        const auto view = text_of(window);
+        // A vector longer than any file would overflow its number of bytes.
+        if (dim < 1 || dim > (std::int64_t{1} << 60)) throw InputError("dim is out of range");
+        BinarySpan found;
+        {
+          const py::gil_scoped_release release;
+          found = whole_binary_rows(view, dim, most, at_end);
+        }
+        return std::pair(found.rows, found.end);
+      },
+      py::arg("window").noconvert(), py::arg("dim"), py::arg("most"), py::arg("at_end"));
+
   py::class_<FastTextFile>(module, "FastTextFile", py::module_local())
       .def(py::init([](const Bytes& file) {
              const auto view = text_of(file);

@@ -40,6 +40,23 @@ BinaryRows read_binary_rows(std::span<const char> file, std::int64_t position,
   return result;
 }
 
+BinarySpan whole_binary_rows(std::span<const char> window, std::int64_t dim, std::int64_t most,
+                             bool at_end) {
+  const char* const end = window.data() + window.size();
+  const char* at = window.data();
+  const std::int64_t row_bytes = dim * 4;
+  BinarySpan found;
+  while (found.rows < most) {
+    const char* const word_end = std::find(at, end, ' ');
+    if (end - word_end < 1 + row_bytes + (at_end ? 0 : 1)) break;
+    at = word_end + 1 + row_bytes;
+    if (at < end && *at == '\n') ++at;
+    ++found.rows;
+  }
+  found.end = at - window.data();
+  return found;
+}
+
 std::string format_binary(const MatrixView& matrix, const WordView& words, int threads) {
   const std::int64_t row_bytes = matrix.dim * 4;
   const auto begin_of = [&](std::int64_t row) {  // each row adds a space and a newline

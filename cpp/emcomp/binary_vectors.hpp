@@ -22,6 +22,17 @@ struct BinaryRows {
 BinaryRows read_binary_rows(std::span<const char> file, std::int64_t position,
                             std::int64_t first_row, RowBlock out, int threads);
 
+struct BinarySpan {
+  std::int64_t rows = 0;
+  std::int64_t end = 0;  // position after the last of them, and its newline if there is one
+};
+
+// Counts the whole vectors that `window` begins with, `most` at most. `at_end` tells that the file
+// ends with it; otherwise a last vector counts only if the byte after it, perhaps its newline, is
+// there.
+BinarySpan whole_binary_rows(std::span<const char> window, std::int64_t dim, std::int64_t most,
+                             bool at_end);
+
 // Words and vectors as the original program writes them.
 std::string format_binary(const MatrixView& matrix, const WordView& words, int threads);
 

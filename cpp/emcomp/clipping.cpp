@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <compare>
@@ -316,6 +317,32 @@ double choose_step(const float* values, std::int64_t count, int bits, Clipping c
   }
   const double fine = 1.0 + 0.4 / (1 << bits);
   return maximum * StepSearch(magnitudes, bits).best(magnitudes.mean(), 1.0, 1.15, fine, 2);
+}
+
+std::int64_t count_clipped(const MatrixView& matrix, std::int64_t group, const float* low,
+                           const float* high, int threads) {
+  std::vector<float> lows(static_cast<std::size_t>(matrix.dim));
+  std::vector<float> highs(static_cast<std::size_t>(matrix.dim));
+  for (std::int64_t c = 0; c < matrix.dim; ++c) {
+    lows[static_cast<std::size_t>(c)] = low[c / group];
+    highs[static_cast<std::size_t>(c)] = high[c / group];
+  }
+  std::atomic<std::int64_t> total = 0;
+  parallel_blocks(matrix.rows, kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> scratch(
+        matrix.is_plain() ? 0 : static_cast<std::size_t>((end - begin) * matrix.dim));
+    const float* rows = rows_as_float(matrix, begin, end - begin, scratch.data());
+    std::int64_t clipped = 0;
+    for (std::int64_t r = 0; r < end - begin; ++r, rows += matrix.dim) {
+      std::int32_t in_row = 0;
+      for (std::size_t c = 0; c < lows.size(); ++c) {
+        in_row += static_cast<std::int32_t>((rows[c] < lows[c]) | (rows[c] > highs[c]));
+      }
+      clipped += in_row;
+    }
+    total += clipped;
+  });
+  return total;
 }
 
 }  // namespace emcomp

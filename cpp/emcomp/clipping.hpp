@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "emcomp/matrix_view.hpp"
 #include "emcomp/value_histogram.hpp"
 
 namespace emcomp {
@@ -30,5 +31,9 @@ void choose_column_steps(const ColumnHistograms& histograms, int bits, Clipping 
 
 // The same for a short vector of finite values.
 double choose_step(const float* values, std::int64_t count, int bits, Clipping clipping);
+
+// Entries below low or above high of their group of neighbouring columns.
+std::int64_t count_clipped(const MatrixView& matrix, std::int64_t group, const float* low,
+                           const float* high, int threads);
 
 }  // namespace emcomp

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "emcomp/elu.hpp"
 #include "emcomp/half.hpp"
 #include "emcomp/parallel.hpp"
 
@@ -79,6 +80,18 @@ void encode_latents(const MatrixView& rows, const LatentMap& map, float* latents
                           multiply(out + r * width, width, static_cast<float>(wanted / decoded));
                         }
                       }
+                    }
+                  });
+}
+
+void activate_latents(float* latents, std::int64_t rows, std::int64_t dim, const float* bias,
+                      int threads) {
+  parallel_blocks(rows, kBlockRows, threads_for(rows * dim, threads),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    float* row = latents + begin * dim;
+                    for (std::int64_t r = begin; r < end; ++r, row += dim) {
+                      for (std::int64_t c = 0; c < dim; ++c) row[c] += bias[c];
+                      apply_elu(row, dim);
                     }
                   });
 }

@@ -30,6 +30,10 @@ struct LatentMap {
 void encode_latents(const MatrixView& rows, const LatentMap& map, float* latents,
                     std::uint16_t* scales, int threads);
 
+// Adds a bias [dim] to rows [rows, dim] and takes ELU of the sums, in place.
+void activate_latents(float* latents, std::int64_t rows, std::int64_t dim, const float* bias,
+                      int threads);
+
 // Rows over the square root of |row| |row * projection| (of |row|^2 where there is no projection),
 // times the square root of their weight: what the re-weighted Gram sum of a direction-preserving
 // projection adds up. Weights may be null. Returns the weighted sum of |row * projection| / |row|.

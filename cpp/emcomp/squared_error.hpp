@@ -9,6 +9,9 @@ namespace emcomp {
 // instruction set, and for updates of any multiple of kBlockRows rows.
 class SquaredError {
  public:
+  SquaredError() = default;
+  SquaredError(double error, double total) : error_(error), total_(total) {}
+
   // Adds rows of the table and the same rows of the approximation; the shapes are equal.
   void update(const MatrixView& table, const MatrixView& approximation, int threads);
 

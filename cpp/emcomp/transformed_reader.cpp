@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "emcomp/elu.hpp"
 #include "emcomp/half.hpp"
 
 namespace emcomp {
@@ -50,6 +51,8 @@ class TransformedReader final : public RowReader {
       std::fill_n(out, dim(), 0.0f);
     } else if (mode == BagMode::kMax) {
       largest(ids, out);
+    } else if (decoding_.elu) {
+      sum_rows(ids, weights, mode, out);
     } else {
       sum(ids, weights, mode, out);
     }
@@ -99,6 +102,7 @@ class TransformedReader final : public RowReader {
         for (std::int64_t c = 0; c < dim(); ++c) out[c] *= factor;
       }
       if (!decoding_.offset.empty()) add_offset(1.0f, out);
+      if (decoding_.elu) apply_elu(out, dim());
     }
   }
 
@@ -132,15 +136,32 @@ class TransformedReader final : public RowReader {
 
   void largest(std::span<const std::int64_t> ids, float* out) const {
     std::fill_n(out, dim(), -std::numeric_limits<float>::infinity());
+    for_each_row(ids, [&](std::size_t, const float* row) {
+      for (std::int64_t c = 0; c < dim(); ++c) out[c] = row[c] > out[c] ? row[c] : out[c];
+    });
+  }
+
+  void sum_rows(std::span<const std::int64_t> ids, const float* weights, BagMode mode,
+                float* out) const {
+    std::fill_n(out, dim(), 0.0f);
+    for_each_row(ids, [&](std::size_t i, const float* row) {
+      const float weight = weights == nullptr ? 1.0f : weights[i];
+      for (std::int64_t c = 0; c < dim(); ++c) out[c] += row[c] * weight;
+    });
+    if (mode != BagMode::kMean) return;
+    for (std::int64_t c = 0; c < dim(); ++c) out[c] /= static_cast<float>(ids.size());
+  }
+
+  // Calls use(i, row of ids[i]) in order.
+  template <class Use>
+  void for_each_row(std::span<const std::int64_t> ids, Use use) const {
     constexpr std::size_t kRows = kBatch;
     std::vector<float> rows(std::min(kRows, ids.size()) * static_cast<std::size_t>(dim()));
     for (std::size_t done = 0; done < ids.size(); done += kRows) {
       const std::size_t batch = std::min(kRows, ids.size() - done);
       gather(ids, done, batch, rows.data());
       const float* row = rows.data();
-      for (std::size_t i = 0; i < batch; ++i, row += dim()) {
-        for (std::int64_t c = 0; c < dim(); ++c) out[c] = row[c] > out[c] ? row[c] : out[c];
-      }
+      for (std::size_t i = 0; i < batch; ++i, row += dim()) use(done + i, row);
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "emcomp/errors.hpp"
 #include "emcomp/parallel.hpp"
 
 namespace emcomp {
@@ -74,6 +75,44 @@ void ValueHistogram::merge(const ValueHistogram& other) {
   }
   count_ += other.count_;
   maximum_bits_ = std::max(maximum_bits_, other.maximum_bits_);
+}
+
+std::vector<std::uint64_t> ValueHistogram::state() const {
+  std::vector<std::uint64_t> state{static_cast<std::uint64_t>(mantissa_bits_), count_,
+                                   maximum_bits_};
+  for (int octave = 0; octave < kOctaves; ++octave) {
+    if (!packed_[octave] && !wide_[octave]) continue;
+    state.push_back(static_cast<std::uint64_t>(octave));
+    const std::size_t counts = state.size();
+    const auto bins = static_cast<std::size_t>(octave_bins());
+    state.resize(counts + 2 * bins);
+    for (std::size_t bin = 0; bin < bins; ++bin) {
+      const WideBin wide = wide_bin(octave, static_cast<std::int64_t>(bin));
+      state[counts + bin] = wide.count;
+      state[counts + bins + bin] = wide.sum;
+    }
+  }
+  return state;
+}
+
+ValueHistogram ValueHistogram::from_state(std::span<const std::uint64_t> state) {
+  const auto check = [](bool good) {
+    if (!good) throw InputError("this is not the state of a histogram");
+  };
+  check(state.size() >= 3 && state[0] <= kMantissa);
+  ValueHistogram histogram(static_cast<int>(state[0]));
+  histogram.count_ = state[1];
+  histogram.maximum_bits_ = static_cast<std::uint32_t>(state[2]);
+  const auto bins = static_cast<std::size_t>(histogram.octave_bins());
+  for (state = state.subspan(3); !state.empty(); state = state.subspan(1 + 2 * bins)) {
+    check(state.size() >= 1 + 2 * bins && state[0] < kOctaves);
+    std::unique_ptr<WideBin[]>& octave = histogram.wide_[state[0]];
+    octave = std::make_unique<WideBin[]>(bins);
+    for (std::size_t bin = 0; bin < bins; ++bin) {
+      octave[bin] = {.count = state[1 + bin], .sum = state[1 + bins + bin]};
+    }
+  }
+  return histogram;
 }
 
 ValueHistogram::WideBin ValueHistogram::wide_bin(int octave, std::int64_t bin) const {
@@ -192,6 +231,20 @@ void ColumnHistograms::add(const MatrixView& matrix, int threads) {
       }
     }
   });
+}
+
+std::vector<std::vector<std::uint64_t>> ColumnHistograms::states() const {
+  std::vector<std::vector<std::uint64_t>> states;
+  states.reserve(groups_.size());
+  for (const ValueHistogram& group : groups_) states.push_back(group.state());
+  return states;
+}
+
+void ColumnHistograms::set_states(std::span<const std::vector<std::uint64_t>> states) {
+  if (states.size() != groups_.size()) throw InputError("there is not one state for each group");
+  for (std::size_t g = 0; g < states.size(); ++g) {
+    groups_[g] = ValueHistogram::from_state(states[g]);
+  }
 }
 
 void ColumnHistograms::merge(const ColumnHistograms& other) {

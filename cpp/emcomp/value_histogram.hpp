@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "emcomp/matrix_view.hpp"
@@ -28,6 +29,12 @@ class ValueHistogram {
 
   void add(const float* values, std::int64_t count);
   void merge(const ValueHistogram& other);
+
+  // All that is known, as numbers to be kept or sent: bits of mantissa, count, bits of the maximum,
+  // then each octave in use: its index, and the counts and the sums of its bins.
+  std::vector<std::uint64_t> state() const;
+  // The histogram of a state. Throws InputError if it is none.
+  static ValueHistogram from_state(std::span<const std::uint64_t> state);
 
   int mantissa_bits() const { return mantissa_bits_; }
   std::uint64_t count() const { return count_; }
@@ -74,7 +81,12 @@ class ColumnHistograms {
   void add(const MatrixView& matrix, int threads);
   void merge(const ColumnHistograms& other);
 
+  // The histogram of each group, to be kept or sent, and the histograms again.
+  std::vector<std::vector<std::uint64_t>> states() const;
+  void set_states(std::span<const std::vector<std::uint64_t>> states);
+
   std::int64_t dim() const { return dim_; }
+  std::int64_t group() const { return group_; }
   const std::vector<ValueHistogram>& groups() const { return groups_; }
   std::uint64_t nonfinite() const;
 

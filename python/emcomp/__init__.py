@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from emcomp import _native
+from emcomp.appending import Drift, append
 from emcomp.codec import Codec, parse_codec
-from emcomp.compress import compress
+from emcomp.compress import compress, plan
 from emcomp.config import config, show_config
 from emcomp.container import verify
 from emcomp.dccl import DeepCompositionalCodes
@@ -51,6 +52,8 @@ from emcomp.scalar_kmeans import KMeans
 from emcomp.selection import select
 from emcomp.selection_error import Point, SelectionError, evaluate_selection
 from emcomp.selection_result import Selection
+from emcomp.sources.iterables import IterableSource
+from emcomp.sources.opening import open_source
 from emcomp.table import CompressedEmbedding, open  # noqa: A004
 from emcomp.theory import (
     bits_for_eos,
@@ -61,7 +64,7 @@ from emcomp.theory import (
     predict_eos,
     uniform_eos_bound,
 )
-from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
+from emcomp.transforms import Autoencoder, Direction, Pca, Rotate, Svd, Transformed, Whiten
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -70,16 +73,19 @@ from emcomp.vectors import WordVectors, read_vectors
 __version__ = _native.VERSION
 
 __all__ = [
+    "Autoencoder",
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
     "DeepCompositionalCodes",
     "Direction",
+    "Drift",
     "EmcompError",
     "EmcompWarning",
     "Float",
     "FormatError",
     "InputError",
+    "IterableSource",
     "KMeans",
     "Pca",
     "Point",
@@ -99,6 +105,7 @@ __all__ = [
     "Whiten",
     "WordVectors",
     "__version__",
+    "append",
     "bits_for_eos",
     "bound_conditioning",
     "compress",
@@ -124,9 +131,11 @@ __all__ = [
     "neighbour_overlap",
     "noise_variance_for_eos",
     "open",
+    "open_source",
     "orthogonal_map_error",
     "parse_codec",
     "pip_loss",
+    "plan",
     "predict_eos",
     "predict_uniform_eos",
     "principal_angles",

@@ -15,6 +15,14 @@ def unpack_codes(
 
 # bindings/value_histogram.cpp
 
+def count_clipped(
+    matrix: NDArray[Any],
+    group: int,
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    threads: int,
+) -> int: ...
+
 class Clipping:
     def __init__(self, rule: str, value: float = ...) -> None: ...
 
@@ -103,6 +111,7 @@ def uniform_reader(
     steps: NDArray[Any],
     by_row: bool,
 ) -> Reader: ...
+def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...
@@ -120,6 +129,7 @@ def transformed_reader(
     offset: NDArray[np.float32] | None,
     scales: NDArray[np.float16] | None,
     gain: float,
+    elu: bool,
 ) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
@@ -144,6 +154,9 @@ def encode_latents(
     latents: NDArray[np.float32],
     scales: NDArray[np.float16] | None,
     threads: int,
+) -> None: ...
+def activate_latents(
+    latents: NDArray[np.float32], bias: NDArray[np.float32], threads: int
 ) -> None: ...
 def reweight_rows(
     rows: NDArray[Any],
@@ -203,6 +216,9 @@ def first_occurrences(
 def read_binary_rows(
     file: NDArray[np.uint8], position: int, first_row: int, out: NDArray[np.float32], threads: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64], int]: ...
+def whole_binary_rows(
+    window: NDArray[np.uint8], dim: int, most: int, at_end: bool
+) -> tuple[int, int]: ...
 
 class FastTextFile:
     def __init__(self, file: NDArray[np.uint8]) -> None: ...
@@ -351,6 +367,9 @@ def compositional_gradient(
 ) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
 
 class CompositionalEncoder:
+    def __init__(
+        self, parameters: tuple[NDArray[np.float32], ...], codes: int, codewords: int
+    ) -> None: ...
     def encode(self, matrix: NDArray[Any], codes: NDArray[np.uint8], threads: int) -> None: ...
 
 class CompositionalTrainer:
@@ -373,8 +392,6 @@ class CompositionalTrainer:
     def steps_per_epoch(self) -> int: ...
     @property
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
-    @property
-    def encoder(self) -> CompositionalEncoder: ...
 
 # bindings/additive_refinement.cpp
 
@@ -398,3 +415,32 @@ class AdditiveStatistics:
     @property
     def counts(self) -> NDArray[np.uint32]: ...
     def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...
+
+# bindings/autoencoder.cpp
+
+class AutoencoderObjective:
+    def __init__(
+        self, cosine_weight: float, rmse_weight: float, power_weight: float, power: float
+    ) -> None: ...
+
+def autoencoder_gradient(
+    rows: NDArray[Any],
+    parameters: tuple[NDArray[Any], ...],
+    elu: bool,
+    objective: AutoencoderObjective,
+    threads: int,
+) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
+
+class AutoencoderTrainer:
+    def __init__(
+        self, rows: NDArray[Any], latents: int, elu: bool, batch: int, seed: int
+    ) -> None: ...
+    def train(
+        self, steps: int, objective: AutoencoderObjective, learning_rate: float, threads: int
+    ) -> tuple[float, float]: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
+    @parameters.setter
+    def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...

@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 from emcomp.errors import InputError
 
+TEMPORARY = ".emcomp-"
+"""What the names of temporary files begin with."""
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -29,7 +32,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
     if mode is not None and not target.is_file():
         raise InputError(f"{path} is there and is not a regular file: choose another name")
-    temporary = target.parent / f".emcomp-{secrets.token_hex(8)}.tmp"
+    temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
             if mode is not None:

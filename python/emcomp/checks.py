@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from emcomp import _core
+from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
-from emcomp.sources import Source, blocks
+from emcomp.sources import Source
 
 if TYPE_CHECKING:
-    from emcomp.codec import Progress, Tensors
+    from emcomp.codec import Tensors
     from emcomp.grammar import Stage
 
 
@@ -36,20 +37,39 @@ def check_group(group: object, dim: int, instead: str) -> None:
         )
 
 
-def refuse_nonfinite(source: Source, threads: int, progress: Progress) -> None:
+class Nonfinite:
+    """NaN and infinite entries found so far."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.count = 0
+        self.first = -1
+        """Index of the first of them among the entries seen, -1 for none."""
+
+    def update(self, rows: NDArray[Any], threads: int) -> None:
+        """Look through the rows that follow."""
+        found, number = _core.find_nonfinite(rows, threads)
+        self._add(rows.size, number, found)
+
+    def merge(self, following: Nonfinite) -> None:
+        """Add what was found in the rows that follow."""
+        self._add(following.entries, following.count, following.first)
+
+    def _add(self, entries: int, count: int, first: int) -> None:
+        if count and not self.count:
+            self.first = self.entries + first
+        self.entries += entries
+        self.count += count
+
+
+def refuse_nonfinite(source: Source, engine: Engine) -> None:
     """Raise InputError with the first position and the count of NaN and infinite entries."""
-    rows, dim = source.shape
-    first, count = -1, 0
-    for block in blocks(source):
-        progress("check", block.first, rows)
-        found, number = _core.find_nonfinite(block.rows, threads)
-        if number and first < 0:
-            first = block.first * dim + found
-        count += number
-    if count:
+    found = engine.fill("check", source, Nonfinite)
+    if found.count:
+        row, column = divmod(found.first, source.shape[1])
         raise InputError(
-            f"{count} of the table's entries are NaN, infinite or beyond float32, the first at "
-            f"row {first // dim}, column {first % dim}; replace them before compressing"
+            f"{found.count} of the table's entries are NaN, infinite or beyond float32, the first "
+            f"at row {row}, column {column}; replace them before compressing"
         )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import Stage, parse_stages
 from emcomp.sources import Block, Source
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 TensorLayout: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 """Types and shapes of tensors by name."""
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with the phase ("fit", "encode"), the rows done and the rows in all."""
+Info: TypeAlias = Mapping[str, Any]
+"""What JSON has."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RowTensor(NamedTuple):
@@ -31,18 +34,46 @@ class RowTensor(NamedTuple):
 
 
 class FittedCodec(ABC):
-    """A codec that has seen its table: it encodes blocks of rows, in any order."""
+    """A codec that has seen its table: it encodes blocks of rows, in any order.
 
+    All that it knows is in its tensors, so that it can be kept, sent and restored.
+    """
+
+    codec: Codec
+    dim: int
+    """Entries of a row."""
     row_tensors: Mapping[str, RowTensor]
     """What a row becomes; the packed codes are ``"codes"``."""
     shared_tensors: Tensors
     """What all rows share: levels, steps, codebooks, decoders."""
-    info: Mapping[str, Any]
+    encoder_tensors: Tensors = NOTHING
+    """What encoding needs besides and decoding does not."""
+    info: Info = NOTHING
     """How it was fitted, as kept in the file."""
 
     @abstractmethod
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block into its rows of the row tensors, given as views."""
+
+    def for_other_rows(self) -> FittedCodec:
+        """The codec for rows of any table, where it remembers something of those it has seen."""
+        return self
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:  # noqa: ARG002
+        """Entries of some rows that lie beyond the codec's range; 0 where it has none."""
+        return 0
+
+    @property
+    def tensors(self) -> Tensors:
+        """All that `Codec.restore` needs."""
+        return {**self.shared_tensors, **self.encoder_tensors}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.codec, self.dim, dict(self.tensors), dict(self.info))
+
+
+def _restore(codec: Codec, dim: int, tensors: Tensors, info: Info) -> FittedCodec:
+    return codec.restore(dim, tensors, info)
 
 
 class Codec(Stage, ABC):
@@ -59,9 +90,25 @@ class Codec(Stage, ABC):
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError if a table of this shape cannot be compressed so."""
 
+    def resolved(self, shape: tuple[int, int]) -> Codec:  # noqa: ARG002
+        """The codec with nothing left that depends on the number of rows."""
+        return self
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """Passes over the rows that fitting takes, at least and at most."""
+        return 1, 1
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:  # noqa: ARG002
+        """Bytes of memory that fitting takes, about, beside a block of rows."""
+        return 0
+
     @abstractmethod
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedCodec:
+    def fit(self, source: Source, engine: Engine) -> FittedCodec:
         """Learn from all rows. Raises InputError for NaN and infinite entries."""
+
+    @abstractmethod
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCodec:
+        """The codec as it was fitted to rows of ``dim`` entries, from `FittedCodec.tensors`."""
 
     @abstractmethod
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.atomic import atomic_write
-from emcomp.container_header import BEGIN, Header, Json, build_header, layout, parse_header
+from emcomp.container_header import (
+    BEGIN,
+    Header,
+    Json,
+    build_header,
+    checksum,
+    layout,
+    parse_header,
+)
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.safetensors_header import ITEM_BYTES, LENGTH_BYTES, NUMPY_DTYPES, TensorInfo
 
@@ -94,7 +102,12 @@ def _as_stream(name: str, tensor: NDArray[Any] | TensorStream) -> TensorStream:
         return tensor
     if tensor.dtype.name not in _TYPE_NAMES:
         raise InputError(f"tensor {name!r} cannot be stored as {tensor.dtype}")
-    return TensorStream(_TYPE_NAMES[tensor.dtype.name], tensor.shape, _pieces(tensor))
+    return TensorStream(type_name(tensor.dtype), tensor.shape, _pieces(tensor))
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """What a `TensorStream` calls a type."""
+    return _TYPE_NAMES[dtype.name]
 
 
 def _nbytes(stream: TensorStream) -> int:
@@ -205,6 +218,13 @@ class Container:
     def table(self) -> dict[str, Json]:
         """The description of the table that the file was written with."""
         return self._header.table
+
+    @property
+    def checksum(self) -> str:
+        """Of the header, and so of all that it has checksums of: the same for the same bytes."""
+        data = self._open_bytes()
+        size = int.from_bytes(data[:LENGTH_BYTES].tobytes(), "little")
+        return f"{checksum(data[: LENGTH_BYTES + size].data):016x}"
 
     @property
     def names(self) -> list[str]:

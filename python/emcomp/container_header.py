@@ -152,7 +152,7 @@ def parse_header(buffer: memoryview) -> Header:
     if bytes(buffer[LENGTH_BYTES:begin]) != BEGIN:
         raise FormatError(_what_else(buffer))
     with _damaged():
-        header = bytes(buffer[: LENGTH_BYTES + header_length(buffer)])
+        header = bytes(buffer[: LENGTH_BYTES + header_length(buffer, len(buffer))])
         match = _HEADER_CHECKSUM.match(header, begin)
         if match is None or seal(header) != header:
             raise FormatError("its checksum does not fit its bytes")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
-from emcomp.dccl_training import Refined, Trained, TrainingPlan, refine, row_parts, train
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.dccl_training import TrainingPlan, make_encoder, refine, row_parts, train
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -165,21 +167,43 @@ class DeepCompositionalCodes(Codec):
         codes, codewords = layout = self.layout(shape)
         return shape[0] * _core.row_bytes(codes, layout.width) + 4 * codes * codewords * shape[1]
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedCompositional:
+    def fit(self, source: Source, engine: Engine) -> FittedCompositional:
         """Train on a sample of the rows, then refine codes and codebooks.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, threads, progress)
-        rows = sampled(source, self.sample, self.seed)
+        refuse_nonfinite(source, engine)
+        rows = sampled(source, self.sample, self.seed, engine)
         layout = self.layout(source.shape)
         plan = self.plan
+        threads, progress = engine.threads, engine.progress
         trained = train(rows, *layout, plan, self.seed, threads, progress)
-        refined = None
-        if plan.refine:
-            refined = refine(rows, trained, plan.refine, self.seed, threads, progress)
-        return FittedCompositional(self, source.shape[0], trained, refined, threads)
+        if not plan.refine:
+            tensors = {"codebooks": trained.codebooks, **trained.network}
+            return FittedCompositional(self, tensors, trained.info)
+        refined = refine(rows, trained, plan.refine, self.seed, threads, progress)
+        tensors = {"codebooks": refined.codebooks}
+        if len(rows) == source.shape[0]:
+            tensors["known_codes"] = refined.codes
+        return FittedCompositional(self, tensors, {**trained.info, **refined.info})
+
+    def resolved(self, shape: tuple[int, int]) -> DeepCompositionalCodes:
+        """With numbers of codes and codewords in place of bits an entry."""
+        codes, codewords = self.layout(shape)
+        return replace(self, codes=codes, codewords=codewords, bits=None)
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 16 * shape[1]
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCompositional:  # noqa: ARG002
+        """The codec with its codebooks and, if it is not refined, its network."""
+        return FittedCompositional(self, tensors, info)
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """Packed codes, and the codebooks."""
@@ -198,42 +222,55 @@ class DeepCompositionalCodes(Codec):
 
 
 class FittedCompositional(FittedCodec):
-    """Deep compositional codes with their codebooks, float32 (codes, codewords, dim)."""
+    """Deep compositional codes with their codebooks, float32 (codes, codewords, dim).
 
-    def __init__(
-        self,
-        codec: DeepCompositionalCodes,
-        rows: int,
-        trained: Trained,
-        refined: Refined | None,
-        threads: int,
-    ) -> None:
-        codebooks = trained.codebooks if refined is None else refined.codebooks
-        codes, codewords, _ = codebooks.shape
-        layout = CodeLayout(codes, codewords)
-        row_bytes = _core.row_bytes(codes, layout.width)
+    Rows are encoded by the network or, after refinement, by search, which starts from the rows'
+    known codes where all rows of the table were learned from.
+    """
+
+    codec: DeepCompositionalCodes
+
+    def __init__(self, codec: DeepCompositionalCodes, tensors: Tensors, info: Info) -> None:
+        codebooks = tensors["codebooks"]
+        codes, codewords, dim = codebooks.shape
+        self.codec = codec
+        self.dim = dim
+        self._layout = CodeLayout(codes, codewords)
+        row_bytes = _core.row_bytes(codes, self._layout.width)
         self.row_tensors: Mapping[str, RowTensor] = {"codes": RowTensor(np.uint8, (row_bytes,))}
         self.shared_tensors: Tensors = {"codebooks": codebooks}
-        self.info: Mapping[str, Any] = {**trained.info, **(refined.info if refined else {})}
-        self._layout = layout
-        self._seed = codec.seed
-        self._encoder = trained.encoder
-        self._search = _core.AdditiveSearch(codebooks, threads) if refined else None
-        # Codes of the table's rows to start from, where all of them were learned from.
-        self._known = refined.codes if refined and len(refined.codes) == rows else None
+        self.encoder_tensors: Tensors = {n: t for n, t in tensors.items() if n != "codebooks"}
+        self.info = info
+        self._known = tensors.get("known_codes", np.empty((0, codes), np.uint8))
+        self._search: _core.AdditiveSearch | None = None  # made when first needed
+
+    def for_other_rows(self) -> FittedCompositional:
+        """The codec without the codes that rows had when they were learned from."""
+        tensors = {name: t for name, t in self.tensors.items() if name != "known_codes"}
+        return FittedCompositional(self.codec, tensors, self.info)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
-        """Encode a block: by the encoder or, after refinement, by search."""
+        """Encode a block, a part at a time."""
+        network = None
+        if "hidden_weights" in self.encoder_tensors:
+            network = make_encoder(self.encoder_tensors, self.shared_tensors["codebooks"])
         for part in row_parts(len(block.rows)):
             rows = block.rows[part]
-            first = block.first + part.start
             codes = np.empty((len(rows), self._layout.codes), np.uint8)
-            if self._search is None:
-                self._encoder.encode(rows, codes, threads)
+            if network is not None:
+                network.encode(rows, codes, threads)
             else:
-                if self._known is None:
-                    self._search.pursue(rows, codes, threads)
-                else:
-                    codes[...] = self._known[first : first + len(rows)]
-                self._search.improve(rows, first, _RESTARTS, self._seed, codes, threads)
+                self._find_codes(rows, block.first + part.start, codes, threads)
             out["codes"][part] = _core.pack_codes(codes, self._layout.width, threads)
+
+    def _find_codes(
+        self, rows: NDArray[Any], first: int, codes: NDArray[np.uint8], threads: int
+    ) -> None:
+        if self._search is None:
+            self._search = _core.AdditiveSearch(self.shared_tensors["codebooks"], threads)
+        known = self._known[first : first + len(rows)]
+        if len(known):
+            codes[...] = known
+        else:
+            self._search.pursue(rows, codes, threads)
+        self._search.improve(rows, first, _RESTARTS, self.codec.seed, codes, threads)

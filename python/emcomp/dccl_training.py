@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Progress
-from emcomp.errors import InputError
+from emcomp.codec import Tensors
+from emcomp.engine import Progress
+from emcomp.training import check_number, steps_at_once
 from emcomp.vector_kmeans import check_count
 
+NETWORK = ("hidden_weights", "hidden_bias", "logit_weights", "logit_bias")
+"""Parameters of the encoder, in the order of the native ones; codebooks follow."""
 _IMPROVEMENT = 0.999  # a validation loss below this part of the best one is better
 _ROWS_AT_ONCE = 4096
 _RESTARTS = 8  # of the search for a row's codes in a round
-_CALL_FLOPS = 2e10  # floating-point operations of one native call: a fraction of a second
 
 
 class TrainingPlan(NamedTuple):
@@ -37,17 +39,15 @@ class TrainingPlan(NamedTuple):
         check_count("batch", self.batch, 1, None)
         check_count("patience", self.patience, 0, None)
         check_count("refine", self.refine, 0, None)
-        for name, least in (("learning_rate", 1e-12), ("clip_norm", 0.0)):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not least <= value <= 1e6:
-                raise InputError(f"{name} must be a number from {least:g} to 1e6, not {value!r}")
+        check_number("learning_rate", self.learning_rate, 1e-12)
+        check_number("clip_norm", self.clip_norm, 0.0)
 
 
 class Trained(NamedTuple):
-    """What training leaves: the chooser of codewords, the codebooks and how it went."""
+    """What training leaves: the network that chooses codewords, the codebooks and how it went."""
 
-    encoder: _core.CompositionalEncoder
+    network: Tensors
+    """The encoder's weights and biases, by the names in ``NETWORK``."""
     codebooks: NDArray[np.float32]
     """Array (codes, codewords, dim)."""
     info: Mapping[str, Any]
@@ -80,22 +80,31 @@ def train(
     )
     logits = codes * codewords
     parameters = (logits // 2) * dim + logits * (logits // 2) + logits * dim
-    steps_at_once = max(1, int(_CALL_FLOPS / (6 * parameters * min(plan.batch, count))))
+    at_once = steps_at_once(parameters, min(plan.batch, count))
     steps = trainer.steps_per_epoch
     best, best_epoch, epoch = math.inf, 0, 0
     while epoch < plan.epochs and not (plan.patience and epoch - best_epoch >= plan.patience):
-        for first in range(0, steps, steps_at_once):
+        for first in range(0, steps, at_once):
             progress("train", epoch * count + first * count // steps, plan.epochs * count)
-            trainer.train(min(steps_at_once, steps - first), threads)
+            trainer.train(min(at_once, steps - first), threads)
         epoch += 1
         loss = trainer.validation_loss(threads)
         if loss < _IMPROVEMENT * best:
             best, best_epoch = loss, epoch
             trainer.keep()
     trainer.restore()
-    codebooks = trainer.parameters[4].reshape(codes, codewords, dim)
+    *network, codebooks = trainer.parameters
     info = {"epochs": epoch, "best_epoch": best_epoch, "validation_loss": best if epoch else None}
-    return Trained(trainer.encoder, codebooks, info)
+    return Trained(
+        dict(zip(NETWORK, network, strict=True)), codebooks.reshape(codes, codewords, dim), info
+    )
+
+
+def make_encoder(network: Tensors, codebooks: NDArray[np.float32]) -> _core.CompositionalEncoder:
+    """The chooser of codewords that a trained network and its codebooks are."""
+    codes, codewords, dim = codebooks.shape
+    parameters = (*(network[name] for name in NETWORK), codebooks.reshape(-1, dim))
+    return _core.CompositionalEncoder(parameters, codes, codewords)
 
 
 class Refined(NamedTuple):
@@ -125,8 +134,9 @@ def refine(
     codebooks = trained.codebooks
     count = len(rows)
     codes = np.empty((count, len(codebooks)), np.uint8)
+    encoder = make_encoder(trained.network, codebooks)
     for part in row_parts(count):
-        trained.encoder.encode(rows[part], codes[part], threads)
+        encoder.encode(rows[part], codes[part], threads)
     errors = []
     for done in range(rounds):
         statistics = _core.AdditiveStatistics(codebooks.shape[2], *codebooks.shape[:2])

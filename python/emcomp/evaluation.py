@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError, RankWarning, UndefinedError
+from emcomp.executors import make_engine
 from emcomp.gram import open_table
 from emcomp.measures.registry import (
     CENTRED,
@@ -28,14 +30,14 @@ if TYPE_CHECKING:
 class _Original:
     """The uncompressed table, plain and centred: its own sums are computed once."""
 
-    def __init__(self, X: Source, threads: int | None) -> None:
-        self._threads = threads
-        self._tables = {c: Table(X, "X", centred=c, threads=threads) for c in (False, True)}
+    def __init__(self, X: Source, engine: Engine) -> None:
+        self._engine = engine
+        self._tables = {c: Table(X, "X", centred=c, engine=engine) for c in (False, True)}
 
     def pairs(self, Xq: Source, name: str) -> dict[bool, Pair]:
         """This table and a candidate, plain (False) and centred (True)."""
         return {
-            centred: Pair(table, Table(Xq, name, centred=centred, threads=self._threads))
+            centred: Pair(table, Table(Xq, name, centred=centred, engine=self._engine))
             for centred, table in self._tables.items()
         }
 
@@ -43,11 +45,11 @@ class _Original:
 class Evaluation:
     """The measures of one candidate after another; the original's own sums are computed once."""
 
-    def __init__(self, X: Source, wanted: dict[str, Measure], threads: int | None) -> None:
+    def __init__(self, X: Source, wanted: dict[str, Measure], engine: Engine) -> None:
         self._X = X
         self._wanted = wanted
-        self._threads = threads
-        self._original = _Original(X, threads)
+        self._engine = engine
+        self._original = _Original(X, engine)
         self._index: NDArray[np.int64] | None = None
         self._samples: list[_Original] = []
         self.notes: dict[str, None] = {}
@@ -55,15 +57,16 @@ class Evaluation:
     def use_sample(self, size: int, seed: int) -> None:
         """Estimates from a seeded sample of the rows from here on."""
         self._index = sample_rows(self._X.shape[0], size, seed)
-        sources = jackknife_sources(self._X, self._index, "X")
-        self._samples = [_Original(source, self._threads) for source in sources]
+        sources = jackknife_sources(self._X, self._index, "X", self._engine)
+        local = Engine(self._engine.threads)  # samples are in memory
+        self._samples = [_Original(source, local) for source in sources]
 
     def scores(self, Xq: Source, name: str) -> dict[str, Score]:
         """The scores of a candidate, whole or estimated."""
         whole = self._original.pairs(Xq, name)
         sampled: list[dict[bool, Pair]] = []
         if self._index is not None:
-            parts = jackknife_sources(Xq, self._index, name)
+            parts = jackknife_sources(Xq, self._index, name, self._engine)
             sampled = [
                 original.pairs(part, name)
                 for original, part in zip(self._samples, parts, strict=True)
@@ -98,6 +101,7 @@ def evaluate(
     *,
     sample: float | None = None,
     seed: int = 0,
+    executor: Any = None,
     threads: int | None = None,
 ) -> Report:
     """Measures of one or many compressed tables against the original.
@@ -116,7 +120,8 @@ def evaluate(
             95 % jackknife interval. `eos_k`, which is too unsteady for it, and measures that draw
             rows themselves (neighbour overlap, similarities) are computed as without it.
         seed: of the sample and of rows that measures draw.
-        threads: threads to use.
+        executor: workers that share the work, as for `emcomp.compress`.
+        threads: threads to use, of each worker where there are some.
 
     Raises:
         InputError: if a measure is unknown, a table differs in rows, or an entry is not finite.
@@ -137,7 +142,7 @@ def evaluate(
         if candidate.shape[0] != rows:
             raise InputError(f"X has {rows} rows and {name} has {candidate.shape[0]}")
     size = None if sample is None else sample_size(sample, rows)
-    evaluation = Evaluation(source, wanted, threads)
+    evaluation = Evaluation(source, wanted, make_engine(executor, threads))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RankWarning)
         if size is not None:

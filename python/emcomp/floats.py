@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from emcomp import _core
 from emcomp.checks import check_tensors
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -51,9 +52,17 @@ class Float(Codec):
         rows, dim = shape
         return rows * dim * self.bits // 8
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedFloat:  # noqa: ARG002
+    def fit(self, source: Source, engine: Engine) -> FittedFloat:  # noqa: ARG002
         """Nothing is learned; entries are checked as they are encoded."""
         return FittedFloat(self, source.shape[1])
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """None."""
+        return 0, 0
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedFloat:  # noqa: ARG002
+        """The codec, which has learned nothing."""
+        return FittedFloat(self, dim)
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """The values."""
@@ -69,9 +78,10 @@ class FittedFloat(FittedCodec):
     """Rows to floats."""
 
     def __init__(self, codec: Float, dim: int) -> None:
+        self.codec = codec
+        self.dim = dim
         self.row_tensors: Mapping[str, RowTensor] = {"values": codec.tensor(dim)}
         self.shared_tensors: Tensors = {}
-        self.info: Mapping[str, Any] = {}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Round to the nearest.

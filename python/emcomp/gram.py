@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp import _core, container, table
+from emcomp import _core, table
+from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
-from emcomp.vectors import read_vectors
+from emcomp.sources.opening import read_or_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ Matrix = NDArray[np.float64]
 
 
 def open_table(X: Any) -> Source:
-    """A source over an array, a source itself, or a path to a file of vectors or a compressed table.
+    """A source over an array, a source itself, or a path of vectors or a compressed table.
 
     Files that hold an array as it is, and emcomp files, are mapped, not read.
 
@@ -36,8 +37,9 @@ def open_table(X: Any) -> Source:
     """
     if not isinstance(X, (str, os.PathLike)):
         return as_source(X)
-    path = Path(X)
-    return table.open(path) if container.recognises(path) else read_vectors(path)
+    if Path(X).exists() and table.recognises(Path(X)):
+        return table.open(Path(X))
+    return read_or_open(X)
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,26 @@ class FirstRows:
         return self._source.read(first, count)
 
 
-def chunks(source: Source, threads: int) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of each part to read, cut where the native sums are merged."""
-    rows, dim = source.shape
+def chunks(dim: int, first: int, count: int, threads: int) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of each piece to read, cut where the native sums are merged."""
     step = max(block_rows(dim) // _core.SUM_ROWS, threads) * _core.SUM_ROWS
-    for first in range(0, rows, step):
-        yield first, min(step, rows - first)
+    for begin in range(first, first + count, step):
+        yield begin, min(step, first + count - begin)
+
+
+class Sums:
+    """Float64 arrays that are summed over rows."""
+
+    def __init__(self, **arrays: Matrix) -> None:
+        self.arrays = arrays
+
+    def __getitem__(self, name: str) -> Matrix:
+        return self.arrays[name]
+
+    def merge(self, following: Sums) -> None:
+        """Add the sums over the rows that follow."""
+        for name, array in self.arrays.items():
+            array += following[name]
 
 
 class PairSums(NamedTuple):
@@ -100,79 +116,144 @@ class PairSums(NamedTuple):
     """Sums of squared error, Euclidean distance and cosine distance; None where not asked."""
 
 
-def _checked(gram: Matrix, name: str) -> Matrix:
+def checked_gram(gram: Matrix, name: str) -> Matrix:
+    """The whole symmetric matrix of an upper triangle. Raises InputError for an overflow."""
     if not np.isfinite(gram.diagonal().sum()):
         raise InputError(f"{name}: sums of squares overflow float64; scale the table down")
     upper = np.triu(gram)
     return upper + np.triu(gram, 1).T
 
 
-def column_means(view: View, threads: int) -> Matrix:
+@dataclass(frozen=True)
+class ColumnSums:
+    """Sum of a view's rows, before its centre and map."""
+
+    view: View
+
+    def __call__(self, first: int, count: int, threads: int) -> Sums:
+        """Of rows [first, first + count)."""
+        source = self.view.source
+        sums = np.zeros(source.shape[1])
+        for begin, number in chunks(source.shape[1], first, count, threads):
+            _core.add_columns(source.read(begin, number), self.view.name, begin, threads, sums)
+        return Sums(columns=sums)
+
+
+@dataclass(frozen=True)
+class GramSums:
+    """Gram matrix of a view's rows."""
+
+    view: View
+
+    def __call__(self, first: int, count: int, threads: int) -> Sums:
+        """Of rows [first, first + count)."""
+        view = self.view
+        gram = np.zeros((view.width, view.width))
+        for begin, number in chunks(view.source.shape[1], first, count, threads):
+            rows = view.source.read(begin, number)
+            _core.add_gram(rows, view.centre, view.map, view.name, begin, threads, gram)
+        return Sums(gram=gram)
+
+
+@dataclass(frozen=True)
+class RowPairSums:
+    """Sums over the pairs of rows of two views; see `pair_sums`."""
+
+    a: View
+    b: View
+    projection: Matrix | None
+    distances: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the wider of the two tables."""
+        return self.a.rows, max(self.a.source.shape[1], self.b.source.shape[1])
+
+    def __call__(self, first: int, count: int, threads: int) -> Sums:
+        """Over pairs [first, first + count)."""
+        a, b = self.a, self.b
+        gram = np.zeros((b.width, b.width))
+        cross = np.zeros((a.width, b.width))
+        distances = np.zeros(3)
+        for begin, number in chunks(self.shape[1], first, count, threads):
+            _core.add_pair(
+                a.source.read(begin, number),
+                a.centre,
+                a.map,
+                a.name,
+                b.source.read(begin, number),
+                b.centre,
+                b.map,
+                b.name,
+                self.projection,
+                begin,
+                threads,
+                gram,
+                cross,
+                distances if self.distances else None,
+            )
+        return Sums(gram=gram, cross=cross, distances=distances)
+
+
+def column_means(view: View, engine: Engine) -> Matrix:
     """Mean of the rows of a view's table, array (dim,)."""
-    sums = np.zeros(view.source.shape[1])
-    for first, count in chunks(view.source, threads):
-        _core.add_columns(view.source.read(first, count), view.name, first, threads, sums)
-    return sums / view.rows
+    sums = engine.fold("mean", view.source.shape, ColumnSums(view))
+    return sums["columns"] / view.rows
 
 
-def gram_matrix(view: View, threads: int) -> Matrix:
+def gram_matrix(view: View, engine: Engine) -> Matrix:
     """Gram matrix of a view's rows, array (width, width).
 
     Raises:
         InputError: naming the first entry that is not finite.
     """
-    gram = np.zeros((view.width, view.width))
-    for first, count in chunks(view.source, threads):
-        rows = view.source.read(first, count)
-        _core.add_gram(rows, view.centre, view.map, view.name, first, threads, gram)
-    return _checked(gram, view.name)
+    sums = engine.fold("sums", view.source.shape, GramSums(view))
+    return checked_gram(sums["gram"], view.name)
 
 
 def pair_sums(
-    a: View, b: View, threads: int, *, projection: Matrix | None = None, distances: bool = False
+    a: View, b: View, engine: Engine, *, projection: Matrix | None = None, distances: bool = False
 ) -> PairSums:
     """Everything that one pass over two views gives.
 
     Args:
         a: first view.
         b: second view, of as many rows.
-        threads: threads to use.
+        engine: what goes over the rows.
         projection: array (width of a, width of b); ``a @ projection`` is subtracted from b first.
         distances: also sum the distances between the two views' rows, of equal width.
 
     Raises:
         InputError: naming the first entry that is not finite.
     """
-    gram = np.zeros((b.width, b.width))
-    cross = np.zeros((a.width, b.width))
-    sums = np.zeros(3) if distances else None
-    wider = a.source if a.source.shape[1] >= b.source.shape[1] else b.source
-    for first, count in chunks(wider, threads):
-        _core.add_pair(
-            a.source.read(first, count),
-            a.centre,
-            a.map,
-            a.name,
-            b.source.read(first, count),
-            b.centre,
-            b.map,
-            b.name,
-            None if projection is None else np.ascontiguousarray(projection),
-            first,
-            threads,
-            gram,
-            cross,
-            sums,
-        )
-    return PairSums(_checked(gram, b.name), cross, sums)
+    dense = None if projection is None else np.ascontiguousarray(projection)
+    part = RowPairSums(a, b, dense, distances)
+    sums = engine.fold("sums", part.shape, part)
+    gram = checked_gram(sums["gram"], b.name)
+    return PairSums(gram, sums["cross"], sums["distances"] if distances else None)
 
 
-def gather_rows(source: Source, index: NDArray[np.int64], name: str) -> Matrix:
-    """Rows of the given ascending indices, array (len(index), dim), reading only what holds them."""
-    parts = []
-    for first, count in chunks(source, 1):
-        begin, end = np.searchsorted(index, (first, first + count))
-        if begin < end:
-            rows = source.read(first, count)
-            parts.append(_core.gather_rows(rows, index[begin:end] - first, first, name))
-    return np.concatenate(parts)
+@dataclass(frozen=True)
+class GatheredRows:
+    """Rows of given indices, as float64 and checked."""
+
+    source: Source
+    index: NDArray[np.int64]
+    """Ascending."""
+    name: str
+
+    def __call__(self, first: int, count: int, threads: int) -> Gathered:
+        """Those in [first, first + count), reading only what holds them."""
+        found = Gathered()
+        for begin, number in chunks(self.source.shape[1], first, count, threads):
+            low, high = np.searchsorted(self.index, (begin, begin + number))
+            if low < high:
+                rows = self.source.read(begin, number)
+                inside = self.index[low:high] - begin
+                found.pieces.append(_core.gather_rows(rows, inside, begin, self.name))
+        return found
+
+
+def gather_rows(source: Source, index: NDArray[np.int64], name: str, engine: Engine) -> Matrix:
+    """Rows of the given ascending indices, array (len(index), dim)."""
+    return engine.fold("gather", source.shape, GatheredRows(source, index, name)).rows()

@@ -9,10 +9,10 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.checks import check_bits
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.gram import open_table
 from emcomp.measures.spectrum import spectrum
-from emcomp.sources import blocks
 from emcomp.theory import predict_eos
 from emcomp.threads import resolve_threads
 
@@ -46,11 +46,9 @@ def predict_uniform_eos(
         check_bits(bits)
     table = open_table(X)
     rows, dim = table.shape
-    thread_count = resolve_threads(threads)
     singular_values = spectrum(table, threads=threads).singular_values  # refuses bad entries
-    histogram = _core.ValueHistogram()
-    for block in blocks(table):
-        histogram.update(block.rows, thread_count)
+    engine = Engine(resolve_threads(threads))
+    histogram = engine.fill("fit", table, _core.ValueHistogram)
     if histogram.maximum == 0:
         raise InputError("the table is zero: there is nothing to predict")
     means, counts = histogram.bins()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -81,18 +82,18 @@ class ProductQuantization(Codec):
         rows, dim = shape
         return rows * self.row_bytes + 4 * dim * (1 << self.bits)
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedProduct:
+    def fit(self, source: Source, engine: Engine) -> FittedProduct:
         """Learn the codewords of one part after another.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, threads, progress)
-        rows = sampled(source, self.sample, self.seed)
+        refuse_nonfinite(source, engine)
+        rows = sampled(source, self.sample, self.seed, engine)
         codebook = np.empty((2**self.bits, source.shape[1]), np.float32)
-        step = _PARTS_AT_ONCE * threads
+        step = _PARTS_AT_ONCE * engine.threads
         for first in range(0, self.parts, step):
-            progress("fit", first * len(rows) // self.parts, len(rows))
+            engine.progress("fit", first * len(rows) // self.parts, len(rows))
             last = min(first + step, self.parts)
             _core.train_product_codebook(
                 rows,
@@ -103,9 +104,21 @@ class ProductQuantization(Codec):
                 self.iterations,
                 self.seed,
                 codebook,
-                threads,
+                engine.threads,
             )
         return FittedProduct(self, codebook)
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 8 * shape[1]
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedProduct:  # noqa: ARG002
+        """The codec with its codebook."""
+        return FittedProduct(self, tensors["codebook"])
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """Packed codes, and the codewords of all parts side by side."""
@@ -127,13 +140,15 @@ class ProductQuantization(Codec):
 class FittedProduct(FittedCodec):
     """Product quantization with its codebook, float32 (2^bits, dim)."""
 
+    codec: ProductQuantization
+
     def __init__(self, codec: ProductQuantization, codebook: NDArray[np.float32]) -> None:
         self.codec = codec
+        self.dim = codebook.shape[1]
         self.row_tensors: Mapping[str, RowTensor] = {
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebook": codebook}
-        self.info: Mapping[str, Any] = {}
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each part of a row to its nearest codeword."""

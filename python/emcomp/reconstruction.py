@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from emcomp import _core
+from emcomp.engine import Engine
 from emcomp.errors import InputError
-from emcomp.sources import as_source, block_rows
+from emcomp.sources import Source, as_source, block_rows
 from emcomp.threads import resolve_threads
 
 _BLOCK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class ErrorSums:
+    """Squares of a table and of its differences from an approximation."""
+
+    table: Source
+    approximation: Source
+
+    def __call__(self, first: int, count: int, threads: int) -> _core.SquaredError:
+        """Over rows [first, first + count)."""
+        sums = _core.SquaredError()
+        step = block_rows(self.table.shape[1], _BLOCK_BYTES)
+        for begin in range(first, first + count, step):
+            number = min(step, first + count - begin)
+            rows = self.table.read(begin, number)
+            sums.update(rows, self.approximation.read(begin, number), threads)
+        return sums
 
 
 def relative_squared_error(X: Any, approximation: Any, *, threads: int | None = None) -> float:
@@ -33,13 +53,8 @@ def relative_squared_error(X: Any, approximation: Any, *, threads: int | None = 
     source, other = as_source(X), as_source(approximation)
     if source.shape != other.shape:
         raise InputError(f"tables of shapes {source.shape} and {other.shape} cannot be compared")
-    rows, dim = source.shape
-    thread_count = resolve_threads(threads)
-    sums = _core.SquaredError()
-    step = block_rows(dim, _BLOCK_BYTES)
-    for first in range(0, rows, step):
-        count = min(step, rows - first)
-        sums.update(source.read(first, count), other.read(first, count), thread_count)
+    engine = Engine(resolve_threads(threads))
+    sums = engine.fold("error", source.shape, ErrorSums(source, other))
     if sums.total == 0:
         return 0.0 if sums.error == 0 else math.inf
     return sums.error / sums.total

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -83,24 +84,36 @@ class ResidualQuantization(Codec):
         rows, dim = shape
         return rows * self.row_bytes + 4 * self.stages * dim * (1 << self.bits)
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedResidual:
+    def fit(self, source: Source, engine: Engine) -> FittedResidual:
         """Learn one codebook after another.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, threads, progress)
-        rows = sampled(source, self.sample, self.seed)
+        refuse_nonfinite(source, engine)
+        rows = sampled(source, self.sample, self.seed, engine)
         trainer = _core.ResidualTrainer(rows, self.stages, self.bits, self.beam)
         for stage in range(self.stages):
-            progress("fit", stage * len(rows) // self.stages, len(rows))
-            trainer.train_stage(self.iterations, self.seed, threads)
+            engine.progress("fit", stage * len(rows) // self.stages, len(rows))
+            trainer.train_stage(self.iterations, self.seed, engine.threads)
         error, codebooks = trainer.error, trainer.codebooks
         for _ in range(self.refine):
-            trainer.refine(threads)
+            trainer.refine(engine.threads)
             if trainer.error < error:
                 error, codebooks = trainer.error, trainer.codebooks
-        return FittedResidual(self, codebooks, threads)
+        return FittedResidual(self, codebooks)
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """One to check the rows, one to draw the sample."""
+        return 2, 2
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """The sample, and what is computed of it."""
+        return min(shape[0], self.sample) * 16 * shape[1]
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedResidual:  # noqa: ARG002
+        """The codec with its codebooks."""
+        return FittedResidual(self, tensors["codebooks"])
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """Packed codes, and the codebooks."""
@@ -119,16 +132,22 @@ class ResidualQuantization(Codec):
 class FittedResidual(FittedCodec):
     """Residual quantization with its codebooks, float32 (stages, 2^bits, dim)."""
 
-    def __init__(
-        self, codec: ResidualQuantization, codebooks: NDArray[np.float32], threads: int
-    ) -> None:
+    codec: ResidualQuantization
+
+    def __init__(self, codec: ResidualQuantization, codebooks: NDArray[np.float32]) -> None:
+        self.codec = codec
+        self.dim = codebooks.shape[2]
         self.row_tensors: Mapping[str, RowTensor] = {
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebooks": codebooks}
-        self.info: Mapping[str, Any] = {}
-        self._encoder = _core.ResidualEncoder(codebooks, codec.bits, codec.beam, threads)
+        self._encoder: _core.ResidualEncoder | None = None  # made when first needed
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each row as the best sum of codewords that the beam finds."""
+        if self._encoder is None:
+            codebooks = self.shared_tensors["codebooks"]
+            self._encoder = _core.ResidualEncoder(
+                codebooks, self.codec.bits, self.codec.beam, threads
+            )
         self._encoder.encode(block.rows, block.first, out["codes"], threads)

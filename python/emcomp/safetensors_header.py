@@ -48,12 +48,13 @@ class TensorInfo(NamedTuple):
 
 
 def read_header(
-    buffer: bytes | memoryview | mmap.mmap,
+    buffer: bytes | memoryview | mmap.mmap, size: int | None = None
 ) -> tuple[dict[str, str], dict[str, TensorInfo]]:
     """Read the header of a whole safetensors file.
 
     Args:
-        buffer: the file's bytes, usually a memory map.
+        buffer: the file's bytes, usually a memory map; the header is enough where ``size`` is given.
+        size: bytes of the whole file, by default those of ``buffer``.
 
     Returns:
         The metadata, and the tensors in the order of their bytes.
@@ -62,7 +63,8 @@ def read_header(
         FormatError: if this is not a safetensors file or its header does not fit its size.
     """
     view = memoryview(buffer)
-    start = LENGTH_BYTES + header_length(view)
+    size = len(view) if size is None else size
+    start = LENGTH_BYTES + header_length(view, size)
     entries = parse_object(bytes(view[LENGTH_BYTES:start]), "the header")
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
@@ -74,24 +76,22 @@ def read_header(
         if info.begin != end:
             raise FormatError(f"tensor {name!r} begins at byte {info.begin}, expected {end}")
         end = info.end
-    if end != len(view):
-        raise FormatError(f"the tensors end at byte {end} and the file at byte {len(view)}")
+    if end != size:
+        raise FormatError(f"the tensors end at byte {end} and the file at byte {size}")
     return metadata, tensors
 
 
-def header_length(view: memoryview) -> int:
-    """The length of the header's JSON in bytes, known to lie within the file.
+def header_length(view: memoryview, size: int) -> int:
+    """The length of the header's JSON in bytes, known to lie within the file of ``size`` bytes.
 
     Raises:
         FormatError: if it does not, or is more than any reader takes.
     """
-    if len(view) < LENGTH_BYTES:
-        raise FormatError(f"{len(view)} bytes are too few for a safetensors file")
+    if size < LENGTH_BYTES:
+        raise FormatError(f"{size} bytes are too few for a safetensors file")
     length = int.from_bytes(view[:LENGTH_BYTES], "little")
-    if length > len(view) - LENGTH_BYTES:
-        raise FormatError(
-            f"the header is said to have {length} bytes, the file has {len(view)} in all"
-        )
+    if length > size - LENGTH_BYTES:
+        raise FormatError(f"the header is said to have {length} bytes, the file has {size} in all")
     if length > MAX_HEADER_BYTES:
         raise FormatError(f"a header of {length} bytes: at most {MAX_HEADER_BYTES} are allowed")
     return length

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.gram import Matrix, gather_rows
 from emcomp.measures.neighbours import random_rows
@@ -63,9 +64,11 @@ def sample_rows(rows: int, size: int, seed: int) -> NDArray[np.int64]:
     return random_rows(rows, size, seed)
 
 
-def jackknife_sources(source: Source, index: NDArray[np.int64], name: str) -> list[Source]:
+def jackknife_sources(
+    source: Source, index: NDArray[np.int64], name: str, engine: Engine
+) -> list[Source]:
     """The sampled rows of a source, then the same without each group of them in turn."""
-    array = gather_rows(source, index, name)
+    array = gather_rows(source, index, name, engine)
     places = np.arange(index.size)
     without: list[Source] = [SomeRows(array, places[places % GROUPS != g]) for g in range(GROUPS)]
     return [SomeRows(array, places), *without]

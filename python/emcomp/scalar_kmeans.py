@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
-from emcomp.sources import Block, Source, blocks
+from emcomp.sources import Block, Source
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
@@ -79,39 +81,52 @@ class KMeans(Codec):
         groups, levels = self.levels_shape(dim)
         return rows * _core.row_bytes(dim, self.bits) + groups * levels * 4
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedKMeans:
+    def fit(self, source: Source, engine: Engine) -> FittedKMeans:
         """Find the levels, in one pass; groups of very close values take one or two more.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
-        rows, dim = source.shape
+        dim = source.shape[1]
         group = self.group(dim)
-        statistic: _core.ValueHistogram | _core.ColumnHistograms
-        if group == dim:
-            statistic = _core.ValueHistogram(max(10, self.bits + 4))
-        else:
-            statistic = _core.ColumnHistograms(dim, group, max(8, self.bits + 2))
-        for block in blocks(source):
-            progress("fit", block.first, rows)
-            statistic.update(block.rows, threads)
+        statistic = engine.fill("fit", source, partial(self.empty_histogram, dim))
         if statistic.nonfinite:
-            refuse_nonfinite(source, threads, progress)
-        levels, errors, inside = _core.optimal_levels(statistic, self.bits, threads)
+            refuse_nonfinite(source, engine)
+        levels, errors, inside = _core.optimal_levels(statistic, self.bits, engine.threads)
         del statistic
         for mantissa_bits in _FINER_MANTISSA_BITS:
             coarse = np.flatnonzero(inside > _COARSE * errors)
             for first in range(0, coarse.size, _REFINED_TOGETHER):
-                some = coarse[first : first + _REFINED_TOGETHER]
-                finer = [_core.ValueHistogram(mantissa_bits) for _ in some]
-                for block in blocks(source):
-                    progress("refine", block.first, rows)
-                    for g, histogram in zip(some.tolist(), finer, strict=True):
-                        histogram.update(block.rows[:, g * group : (g + 1) * group], threads)
-                for g, histogram in zip(some.tolist(), finer, strict=True):
-                    found = _core.optimal_levels(histogram, self.bits, threads)
+                some = coarse[first : first + _REFINED_TOGETHER].tolist()
+                finer = engine.fill(
+                    "refine", source, partial(GroupHistograms, some, group, mantissa_bits)
+                )
+                for g, histogram in zip(some, finer.histograms, strict=True):
+                    found = _core.optimal_levels(histogram, self.bits, engine.threads)
                     levels[g], errors[g], inside[g] = (part[0] for part in found)
-        return FittedKMeans(self, dim, levels, float(errors.sum()))
+        info = {"expected_squared_error": float(errors.sum())}
+        return FittedKMeans(self, dim, levels, info)
+
+    def empty_histogram(self, dim: int) -> _core.ValueHistogram | _core.ColumnHistograms:
+        """What the levels are found from."""
+        group = self.group(dim)
+        if group == dim:
+            return _core.ValueHistogram(max(10, self.bits + 4))
+        return _core.ColumnHistograms(dim, group, max(8, self.bits + 2))
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """One, and more for groups of very close values."""
+        batches = -(-self.levels_shape(shape[1])[0] // _REFINED_TOGETHER)
+        return 1, 1 + len(_FINER_MANTISSA_BITS) * batches
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Histograms of the groups of columns."""
+        groups, _ = self.levels_shape(shape[1])
+        return groups << (9 + max(8, self.bits + 2))
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedKMeans:
+        """The codec with its levels."""
+        return FittedKMeans(self, dim, tensors["levels"], info)
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """Packed codes, and levels of each group of columns."""
@@ -131,19 +146,45 @@ class KMeans(Codec):
         return _core.level_reader(tensors["codes"], dim, self.bits, self.group(dim), levels)
 
 
+class GroupHistograms:
+    """Fine histograms of some groups of columns."""
+
+    def __init__(self, groups: list[int], columns: int, mantissa_bits: int) -> None:
+        self._groups = groups
+        self._columns = columns
+        self.histograms = [_core.ValueHistogram(mantissa_bits) for _ in groups]
+
+    def update(self, rows: NDArray[Any], threads: int) -> None:
+        """Add the groups' entries of some rows."""
+        for group, histogram in zip(self._groups, self.histograms, strict=True):
+            first = group * self._columns
+            histogram.update(rows[:, first : first + self._columns], threads)
+
+    def merge(self, following: GroupHistograms) -> None:
+        """Add the entries of other rows."""
+        for own, other in zip(self.histograms, following.histograms, strict=True):
+            own.merge(other)
+
+
 class FittedKMeans(FittedCodec):
     """Levels of all groups of columns."""
 
-    def __init__(
-        self, codec: KMeans, dim: int, levels: NDArray[np.float32], squared_error: float
-    ) -> None:
+    codec: KMeans
+
+    def __init__(self, codec: KMeans, dim: int, levels: NDArray[np.float32], info: Info) -> None:
         self.codec = codec
+        self.dim = dim
         self.group = codec.group(dim)
         codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
         self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
         self.levels = levels
         self.shared_tensors: Tensors = {"levels": levels}
-        self.info: Mapping[str, Any] = {"expected_squared_error": squared_error}
+        self.info = info
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Entries beyond the outermost levels."""
+        low, high = (np.ascontiguousarray(self.levels[:, end]) for end in (0, -1))
+        return _core.count_clipped(rows, self.group, low, high, threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block by the nearest levels."""

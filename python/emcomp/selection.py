@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from emcomp.budget import budget_bytes
 from emcomp.checks import refuse_nonfinite
-from emcomp.codec import Codec, Progress, parse_codec
+from emcomp.codec import Codec, parse_codec
 from emcomp.compress import encode, make_vocabulary
+from emcomp.engine import Engine, Progress, silent
 from emcomp.errors import InputError, RankWarning
 from emcomp.evaluation import Evaluation
+from emcomp.executors import make_engine
 from emcomp.grammar import default_candidates
 from emcomp.measures.registry import resolve_measures
 from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
 from emcomp.sources import as_source
-from emcomp.threads import resolve_threads
-from emcomp.vectors import WordVectors, read_vectors
+from emcomp.sources.opening import read_or_open
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def select(
     seed: int = 0,
     state: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
+    executor: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Selection:
@@ -67,7 +70,9 @@ def select(
         state: a file that keeps what is finished, so that a run that was interrupted, or one with
             more candidates, does not do it again. It is replaced as a whole after each candidate.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
-        threads: threads to use; the result does not depend on it.
+        executor: workers that share the work, as for `emcomp.compress`.
+        threads: threads to use, of each worker where there are some; the result does not depend
+            on it.
         progress: called with ``"select"``, the rows encoded and measured, and those in all.
 
     Returns:
@@ -91,26 +96,25 @@ def select(
     if not wanted:
         raise InputError("no measure was named to choose by")
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
-    thread_count = resolve_threads(threads)
+    engine = make_engine(executor, threads)
     if isinstance(X, (str, Path)):
-        X = read_vectors(X, threads=threads)
+        X = read_or_open(X, threads)
     source = as_source(X, dtype)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
-    if isinstance(X, WordVectors) and words is None:
-        words = X.words
+    if words is None:
+        words = own_words(X)
     vocabulary = make_vocabulary(words, source.shape[0])
-    refuse_nonfinite(source, thread_count, _no_progress)
+    refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
-    work = _Work(progress or _no_progress, left, source.shape[0])
-    trials = _Trials(
-        source, vocabulary, Evaluation(source, wanted, thread_count), rule, thread_count, work
-    )
+    work = _Work(progress or silent, left, source.shape[0])
+    evaluation = Evaluation(source, wanted, engine)
+    trials = _Trials(source, vocabulary, evaluation, rule, engine, work)
     measured: list[Candidate] = []
     for size, codec in fitting:
         name = str(codec)
@@ -139,10 +143,6 @@ def select(
         tuple(Candidate(str(codec), size) for size, codec in sized[len(fitting) :]),
         failed,
     )
-
-
-def _no_progress(phase: str, done: int, total: int) -> None:
-    pass
 
 
 def _first(failed: Mapping[str, str]) -> str:
@@ -211,19 +211,19 @@ class _Trials:
         vocabulary: Vocabulary | None,
         evaluation: Evaluation,
         rule: Rule,
-        threads: int,
+        engine: Engine,
         work: _Work,
     ) -> None:
         self._source = source
         self._vocabulary = vocabulary
         self._evaluation = evaluation
         self._rule = rule
-        self._threads = threads
+        self._engine = engine
         self._work = work
         self._best: tuple[Candidate, CompressedEmbedding] | None = None
 
     def _encode(self, codec: Codec, progress: Progress) -> CompressedEmbedding:
-        return encode(self._source, codec, self._vocabulary, self._threads, progress)
+        return encode(self._source, codec, self._vocabulary, self._engine.telling(progress))
 
     def run(self, codec: Codec, size: int) -> dict[str, Any]:
         """What came of a candidate, as a state keeps it."""
@@ -251,4 +251,4 @@ class _Trials:
         """The table of the pick; made again only where an earlier run had measured it."""
         if self._best is not None and self._best[0] == pick:
             return self._best[1]
-        return self._encode(parse_codec(pick.codec), _no_progress)
+        return self._encode(parse_codec(pick.codec), silent)

@@ -9,15 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentence_transformers.sentence_transformer.modules import InputModule
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding as FloatEmbedding
-from tokenizers import Tokenizer
-from torch import nn
-
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
 from emcomp.table import open as open_table
 from emcomp.torch.embedding_bag import EmbeddingBag
+
+try:
+    from sentence_transformers.sentence_transformer.modules import InputModule
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding as FloatEmbedding
+    from tokenizers import Tokenizer
+    from torch import nn
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emcomp.sentence_transformers needs sentence-transformers: "
+        "pip install 'emcomp[sentence-transformers]'",
+        name=error.name,
+    ) from error
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from emcomp import container
+from emcomp import _core, container
 from emcomp.arrays import as_ids, core_view, output_array
 from emcomp.codec import Codec, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
@@ -41,16 +41,24 @@ class CompressedEmbedding:
         tensors: Tensors,
         words: Vocabulary | None = None,
         info: Mapping[str, Any] | None = None,
+        reader: _core.Reader | None = None,
     ) -> None:
         self.codec = codec
         self.shape = shape
-        self.tensors = tensors
+        self._tensors = tensors
         self.words = words
         self.info: Mapping[str, Any] = info or {}
-        self._reader = codec.reader(shape, tensors)
+        self.path: Path | None = None
+        """The file or folder it was opened from."""
+        self._reader = codec.reader(shape, tensors) if reader is None else reader
         self._row = self._reader.row
 
     # What it is
+
+    @property
+    def tensors(self) -> Tensors:
+        """Codes, and all that they are decoded with, by name."""
+        return self._tensors
 
     @property
     def dim(self) -> int:
@@ -321,17 +329,30 @@ class CompressedEmbedding:
             OSError: if the file cannot be written; whatever was there before is still there.
         """
         words = {} if self.words is None else self.words.tensors()
-        table: dict[str, Any] = {
-            "codec": str(self.codec),
-            "shape": list(self.shape),
-            "info": dict(self.info),
-        }
-        container.write(path, {**self.tensors, **words}, table)
+        description = table_description(self.codec, self.shape, self.info)
+        container.write(path, {**self.tensors, **words}, description)
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors = {name: np.array(tensor) for name, tensor in self.tensors.items()}
         words = None if self.words is None else self.words.tensors()
         return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
+
+
+def recognises(path: str | Path) -> bool:
+    """Whether a file or folder is a compressed table; ``open`` says whether it is a good one.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    place = Path(path)
+    return (place / "index.json").is_file() if place.is_dir() else container.recognises(place)
+
+
+def table_description(
+    codec: Codec, shape: tuple[int, int], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a file says of its table."""
+    return {"codec": str(codec), "shape": list(shape), "info": dict(info)}
 
 
 def open(path: str | Path) -> CompressedEmbedding:  # noqa: A001
@@ -345,26 +366,32 @@ def open(path: str | Path) -> CompressedEmbedding:  # noqa: A001
         CorruptFileError: if it is damaged or cut short.
         OSError: if it cannot be read.
     """
+    if Path(path).is_dir():
+        from emcomp.sharded import open_sharded  # a table in shards is made of tables
+
+        return open_sharded(Path(path))
     opened = container.open(path)
     tensors = {name: opened.tensor(name) for name in opened.names}
-    table: Mapping[str, Any] = opened.table
+    description: Mapping[str, Any] = opened.table
     words = None
     if any(name.startswith("vocabulary.") for name in tensors):
         words = Vocabulary.from_tensors(tensors)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
     try:
-        codec = parse_codec(table["codec"])
-        rows, dim = (operator.index(size) for size in table["shape"])
-        info = dict(table["info"])
+        codec = parse_codec(description["codec"])
+        rows, dim = (operator.index(size) for size in description["shape"])
+        info = dict(description["info"])
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: the description of the table is not valid: {error}") from error
     if rows < 1 or dim < 1 or (words is not None and len(words) != rows):
         raise FormatError(f"{path}: a table of {rows} x {dim} with {len(words or ())} words")
     try:
         codec.check((rows, dim))
-        return CompressedEmbedding(codec, (rows, dim), tensors, words, info)
+        table = CompressedEmbedding(codec, (rows, dim), tensors, words, info)
     except (FormatError, InputError) as error:
         raise FormatError(f"{path}: {error}") from error
+    table.path = Path(path).absolute()
+    return table
 
 
 def _unpickle(

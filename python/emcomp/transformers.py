@@ -16,18 +16,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
-from torch import nn
-from transformers import PreTrainedModel
-from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
-from transformers.utils.quantization_config import QuantizationConfigMixin
-
 from emcomp.errors import FormatError
 from emcomp.torch.embedding import Embedding
 from emcomp.torch.embedding_bag import EmbeddingBag
 from emcomp.torch.output_layer import OutputLayer
 from emcomp.torch.replacement import compress_
 from emcomp.torch.table import TableModule
+
+try:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+    from transformers.quantizers import (
+        HfQuantizer,
+        register_quantization_config,
+        register_quantizer,
+    )
+    from transformers.utils.quantization_config import QuantizationConfigMixin
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emcomp.transformers needs transformers: pip install 'emcomp[transformers]'",
+        name=error.name,
+    ) from error
 
 METHOD = "emcomp"
 """The ``quant_method`` in a model's configuration."""

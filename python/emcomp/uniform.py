@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Progress, RowTensor, TensorLayout, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
-from emcomp.sources import Block, Source, blocks
+from emcomp.sources import Block, Source
 
 SMALLEST_FLOAT16 = 2.0**-14
 LARGEST_FLOAT16 = 65504.0
@@ -124,30 +126,41 @@ class Uniform(Codec):
         steps = int(np.prod(self.step_shape(dim), dtype=np.int64)) * (rows if self.by_row else 1)
         return rows * _core.row_bytes(dim, self.bits) + steps * np.dtype(self.step_dtype).itemsize
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedUniform:
+    def fit(self, source: Source, engine: Engine) -> FittedUniform:
         """Find the steps that all rows share, in one pass; steps of a row are found with its codes.
 
         Raises:
             InputError: for NaN and infinite entries, or steps that float16 cannot hold.
         """
-        rows, dim = source.shape
+        dim = source.shape[1]
         given = not isinstance(self.clip, str)
         if self.by_row or given:
-            refuse_nonfinite(source, threads, progress)
+            refuse_nonfinite(source, engine)
         if self.by_row:
             return FittedUniform(self, dim, None)
-        column = self.granularity == "column"
-        statistic = _core.ColumnHistograms(dim) if column else _core.ValueHistogram()
-        for block in () if given else blocks(source):
-            progress("fit", block.first, rows)
-            statistic.update(block.rows, threads)
+        statistic = self.empty_histogram(dim)
+        if not given:
+            statistic = engine.fill("fit", source, partial(self.empty_histogram, dim))
         if statistic.nonfinite:
-            refuse_nonfinite(source, threads, progress)
+            refuse_nonfinite(source, engine)
         if isinstance(statistic, _core.ColumnHistograms):
-            steps = statistic.steps(self.bits, self.clipping(), threads)
+            steps = statistic.steps(self.bits, self.clipping(), engine.threads)
         else:
             steps = np.array([statistic.step(self.bits, self.clipping())], np.float32)
         return FittedUniform(self, dim, self.stored_steps(steps))
+
+    def empty_histogram(self, dim: int) -> _core.ColumnHistograms | _core.ValueHistogram:
+        """What the steps that all rows share are found from."""
+        column = self.granularity == "column"
+        return _core.ColumnHistograms(dim) if column else _core.ValueHistogram()
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Histograms, one for each column where columns have steps of their own."""
+        return shape[1] << 17 if self.granularity == "column" else 0
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedUniform:  # noqa: ARG002
+        """The codec with its steps, if all rows share them."""
+        return FittedUniform(self, dim, tensors.get("steps"))
 
     def stored_steps(self, steps: NDArray[np.float32]) -> NDArray[Any]:
         """Steps as they are stored. Raises InputError where float16 would distort them."""
@@ -182,13 +195,14 @@ class Uniform(Codec):
 class FittedUniform(FittedCodec):
     """Uniform quantization with the steps that all rows share, if they do."""
 
+    codec: Uniform
+
     def __init__(self, codec: Uniform, dim: int, steps: NDArray[Any] | None) -> None:
         self.codec = codec
         self.dim = dim
         codes = RowTensor(np.uint8, (_core.row_bytes(dim, codec.bits),))
         self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
         self.shared_tensors: Tensors = {}
-        self.info: Mapping[str, Any] = {}
         if steps is None:
             self.row_tensors = {
                 "codes": codes,
@@ -196,7 +210,15 @@ class FittedUniform(FittedCodec):
             }
         else:
             self.shared_tensors = {"steps": steps}
-            self.info = {"range": float(steps.max()) * (2**codec.bits - 1) / 2}
+            self.info: Info = {"range": float(steps.max()) * (2**codec.bits - 1) / 2}
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Entries beyond the range that all rows share, if they do."""
+        if self.codec.by_row:
+            return 0
+        limits = self.shared_tensors["steps"].astype(np.float32) * ((2**self.codec.bits - 1) / 2)
+        limits = limits.astype(np.float32)
+        return _core.count_clipped(rows, self.codec.group(self.dim), -limits, limits, threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block; steps of rows are found here."""

@@ -6,8 +6,10 @@ import gzip
 import mmap
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import BinaryIO, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,23 @@ class Header(NamedTuple):
     """Bytes of the line with its newline."""
 
 
+class HeadedFile(Protocol):
+    """What is needed of a file to tell what it is."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    def head(self) -> bytes:
+        """The first bytes, ``HEAD_BYTES`` at most."""
+        ...
+
+    def open(self) -> BinaryIO:
+        """The file from its first byte on."""
+        ...
+
+
 class MappedFile:
     """A file in memory as the system pages it in, read-only."""
 
@@ -53,6 +72,10 @@ class MappedFile:
         """The first bytes."""
         return self._map[:HEAD_BYTES]
 
+    def open(self) -> BinaryIO:
+        """The file from its first byte on."""
+        return self.path.open("rb")
+
     def forget(self, begin: int, end: int) -> None:
         """Let the system take back the memory of pages in [begin, end) that were read."""
         if hasattr(mmap, "MADV_DONTNEED"):
@@ -67,17 +90,29 @@ def is_gzip(head: bytes) -> bool:
     return head[:2] == b"\x1f\x8b"
 
 
-def text_head(head: bytes, path: Path) -> bytes:
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the file's name before the message of an error about its content, if it is not there."""
+    try:
+        yield
+    except (CorruptFileError, FormatError, InputError) as error:
+        if str(error).startswith(f"{os.fspath(path)}: "):
+            raise
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+
+def text_head(file: HeadedFile) -> bytes:
     """The first bytes of the text itself, which may be compressed.
 
     Raises:
         CorruptFileError: if it is compressed and damaged.
     """
+    head = file.head()
     if not is_gzip(head):
         return head
     try:
-        with gzip.open(path) as file:
-            return file.read(HEAD_BYTES)
+        with file.open() as compressed, gzip.open(compressed) as text:
+            return text.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise CorruptFileError(f"the compressed text is damaged: {error}") from error
 
@@ -92,7 +127,7 @@ def parse_header(head: bytes) -> Header | None:
     return Header(int(fields[0]), int(fields[1]), len(line) + 1)
 
 
-def recognise(file: MappedFile) -> VectorFormat:
+def recognise(file: HeadedFile) -> VectorFormat:
     """The format of a file.
 
     Raises:
@@ -107,7 +142,7 @@ def recognise(file: MappedFile) -> VectorFormat:
         return "fasttext"
     if 2 <= int.from_bytes(head[:8], "little") <= file.size - 8 and head[8:9] == b"{":
         return "safetensors"
-    head = text_head(head, file.path)
+    head = text_head(file)
     header = parse_header(head)
     if header is None:
         if _numbers_at_end(_first_line(head)) > 0:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import refuse_nonfinite
+from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
-from emcomp.sources import ArraySource, Source, as_source, block_rows, blocks
+from emcomp.sources import ArraySource, Source, as_source, blocks
 from emcomp.threads import resolve_threads
 
 _TOLERANCE = 1e-5  # a round that lowers the inertia by less than this part of it is the last
@@ -81,18 +82,19 @@ def kmeans(
     """
     source = as_source(X)
     threads = resolve_threads(threads)
+    engine = Engine(threads)
     check_count("k", k, 1, None)
     check_count("seed", seed, 0, 2**64 - 1)
     check_count("iterations", iterations, 1, None)
     if sample is not None:
         check_count("sample", sample, 1, None)
-        source = ArraySource(sampled(source, sample, seed))
+        source = ArraySource(sampled(source, sample, seed, engine))
     rows, dim = source.shape
     if k > rows:
         raise InputError(f"{k} centroids need at least as many rows, and there are {rows}")
-    refuse_nonfinite(source, threads, lambda *_: None)
+    refuse_nonfinite(source, engine)
 
-    start = _core.start_centroids(sampled(source, k * _START_ROWS, seed), k, seed, threads)
+    start = _core.start_centroids(sampled(source, k * _START_ROWS, seed, engine), k, seed, threads)
     lloyd = _core.Lloyd(start, rows, use_bounds=dim >= _BOUNDS_MIN_DIM)
     previous = np.inf
     done = 0
@@ -128,20 +130,32 @@ def _fill_empty(
         lloyd.replace(cluster, source.read(row, 1))
 
 
-def sampled(source: Source, count: int, seed: int) -> NDArray[Any]:
+@dataclass(frozen=True)
+class ChosenRows:
+    """Rows of given indices, as they are in a source."""
+
+    source: Source
+    index: NDArray[np.int64]
+    """Ascending."""
+
+    def __call__(self, first: int, count: int, threads: int) -> Gathered:  # noqa: ARG002
+        """Those in [first, first + count)."""
+        found = Gathered()
+        for block in blocks(self.source, first, count):
+            end = block.first + len(block.rows)
+            low, high = np.searchsorted(self.index, (block.first, end))
+            if low < high:
+                found.pieces.append(block.rows[self.index[low:high] - block.first])
+        return found
+
+
+def sampled(source: Source, count: int, seed: int, engine: Engine) -> NDArray[Any]:
     """Rows of a source: ``count`` of them, drawn evenly by ``seed``, or all where it has no more."""
     rows = source.shape[0]
     if count >= rows:
         return source.read(0, rows)
-    indices = _core.sample_rows(rows, count, seed)
-    step = block_rows(source.shape[1])
-    parts = []
-    for first in range(0, rows, step):
-        inside = indices[np.searchsorted(indices, first) : np.searchsorted(indices, first + step)]
-        if len(inside):
-            block = source.read(first, min(step, rows - first))
-            parts.append(block[inside - first])
-    return np.concatenate(parts)
+    index = _core.sample_rows(rows, count, seed)
+    return engine.fold("sample", source.shape, ChosenRows(source, index)).rows()
 
 
 def check_count(name: str, value: object, least: int, most: int | None) -> None:

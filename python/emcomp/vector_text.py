@@ -11,7 +11,6 @@ import gzip
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from emcomp import _core
 from emcomp.errors import CorruptFileError, FormatError
 from emcomp.vector_formats import (
     HEAD_BYTES,
+    HeadedFile,
     Header,
     MappedFile,
     is_gzip,
@@ -33,16 +33,62 @@ from emcomp.words import Words
 WINDOW_BYTES = 16 << 20
 """Text parsed together: enough to keep all threads busy, little beside a table."""
 
-_BLANK = b" \t\r\n"
+BLANK = b" \t\r\n"
 _SAMPLED_LINES = 100
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """Whole lines of the text, the last one perhaps without its newline."""
 
     text: NDArray[np.uint8]
     begin: int
     """Position in the text."""
+
+
+class TextLayout(NamedTuple):
+    """How a text of vectors is laid out, told from its beginning."""
+
+    header: Header | None
+    dim: int
+
+    @property
+    def begin(self) -> int:
+        """Where the first vector's line begins."""
+        return self.header.length if self.header else 0
+
+    @property
+    def first_line(self) -> int:
+        """The number of that line."""
+        return 2 if self.header else 1
+
+    def check_rows(self, rows: int, wanted: int) -> None:
+        """Raise FormatError unless the file has as many vectors as it promises, or as are wanted."""
+        header = self.header
+        if header is not None and rows != min(header.rows, wanted):
+            found = f"at least {rows}" if rows == wanted else str(rows)
+            raise FormatError(
+                f"line 1: the header promises {header.rows} vectors of {header.dim} numbers, the "
+                f"file has {found} of {self.dim}; correct the header or remove it"
+            )
+        if rows == 0:
+            raise FormatError("the file has no vectors")
+
+
+def text_layout(file: HeadedFile, *, has_header: bool) -> TextLayout:
+    """Header and dimension of a text file, plain or compressed with gzip.
+
+    Raises:
+        FormatError: if the first lines are not as they should be.
+        CorruptFileError: if compressed text is damaged.
+    """
+    head = text_head(file)
+    header = parse_header(head) if has_header else None
+    if has_header and header is None:
+        raise FormatError("line 1: expected the number of vectors and their dimension")
+    lines = head[header.length if header else 0 :].split(b"\n")
+    if len(lines) == 1 and len(head) == HEAD_BYTES:
+        raise FormatError(f"line {1 + has_header} is longer than {HEAD_BYTES} bytes")
+    return TextLayout(header, _dim_of(lines, header))
 
 
 def read_text(
@@ -63,38 +109,24 @@ def read_text(
         FormatError: for the first line that is not as it should be, or a header that is wrong.
         CorruptFileError: if compressed text is damaged or cut short.
     """
-    head = text_head(file.head(), file.path)
-    header = parse_header(head) if has_header else None
-    if has_header and header is None:
-        raise FormatError("line 1: expected the number of vectors and their dimension")
-    begin = header.length if header else 0
-    lines = head[begin:].split(b"\n")
-    if len(lines) == 1 and len(head) == HEAD_BYTES:
-        raise FormatError(f"line {1 + has_header} is longer than {HEAD_BYTES} bytes")
-    dim = _dim_of(lines, header)
+    layout = text_layout(file, has_header=has_header)
+    dim = layout.dim
     # A table cannot have more rows than its text has lines; the header may claim what it likes.
     wanted = np.iinfo(np.int64).max if limit is None else limit
     if is_gzip(file.head()):
         vectors, words = _read_growing(
-            _compressed_windows(file.path, begin), dim, wanted, 1 + has_header, threads
+            compressed_windows(file, layout.begin), dim, wanted, layout.first_line, threads
         )
     else:
-        vectors, words = _read_counted(file, begin, dim, wanted, 1 + has_header, threads)
-    if header is not None and len(words) != min(header.rows, wanted):
-        found = f"at least {len(words)}" if len(words) == wanted else str(len(words))
-        raise FormatError(
-            f"line 1: the header promises {header.rows} vectors of {header.dim} numbers, the file "
-            f"has {found} of {dim}; correct the header or remove it"
-        )
-    if len(words) == 0:
-        raise FormatError("the file has no vectors")
+        vectors, words = _read_counted(file, layout.begin, dim, wanted, layout.first_line, threads)
+    layout.check_rows(len(words), wanted)
     return vectors, words
 
 
 def _dim_of(lines: list[bytes], header: Header | None) -> int:
     """The dimension: what most of the first lines have, as words with spaces add fields."""
     counts = Counter(
-        numbers_in(line) for line in lines[:-1][:_SAMPLED_LINES] or lines if line.strip(_BLANK)
+        numbers_in(line) for line in lines[:-1][:_SAMPLED_LINES] or lines if line.strip(BLANK)
     )
     found = max(counts, key=lambda dim: (counts[dim], -dim), default=0)
     if header is not None:
@@ -139,7 +171,7 @@ def _read_counted(
 
 
 def _read_growing(
-    windows: Iterator[_Window], dim: int, wanted: int, first_line: int, threads: int
+    windows: Iterator[Window], dim: int, wanted: int, first_line: int, threads: int
 ) -> tuple[NDArray[np.float32], Words]:
     vectors = np.empty((0, dim), np.float32)
     words = []
@@ -157,9 +189,9 @@ def _read_growing(
     return vectors, Words.concatenate(words)
 
 
-def _mapped_windows(file: MappedFile, begin: int) -> Iterator[_Window]:
+def _mapped_windows(file: MappedFile, begin: int) -> Iterator[Window]:
     end = file.size
-    while end > begin and file.bytes[end - 1] in _BLANK:
+    while end > begin and file.bytes[end - 1] in BLANK:
         end -= 1
     while begin < end:
         stop = min(begin + WINDOW_BYTES, end)
@@ -167,30 +199,30 @@ def _mapped_windows(file: MappedFile, begin: int) -> Iterator[_Window]:
             stop = file.last_newline(begin, stop) + 1
             if stop == 0:
                 raise _too_long(begin)
-        yield _Window(file.bytes[begin:stop], begin)
+        yield Window(file.bytes[begin:stop], begin)
         begin = stop
 
 
-def _compressed_windows(path: Path, begin: int) -> Iterator[_Window]:
+def compressed_windows(file: HeadedFile, begin: int) -> Iterator[Window]:
     """Windows of decompressed text; blank lines are held back until it shows what follows."""
     pending = b""
     try:
-        with gzip.open(path) as file:
-            file.read(begin)
-            while piece := file.read(WINDOW_BYTES // 2):
+        with file.open() as compressed, gzip.open(compressed) as text:
+            text.read(begin)
+            while piece := text.read(WINDOW_BYTES // 2):
                 pending += piece
                 if len(pending) > 2 * WINDOW_BYTES:
                     raise _too_long(begin)
-                stop = pending.rfind(b"\n", 0, len(pending.rstrip(_BLANK))) + 1
+                stop = pending.rfind(b"\n", 0, len(pending.rstrip(BLANK))) + 1
                 if stop > 0:
-                    yield _Window(np.frombuffer(pending, np.uint8, stop), begin)
+                    yield Window(np.frombuffer(pending, np.uint8, stop), begin)
                     begin += stop
                     pending = pending[stop:]
     except (OSError, EOFError, zlib.error) as error:
         raise CorruptFileError(f"the compressed text is damaged: {error}") from error
-    pending = pending.rstrip(_BLANK)
+    pending = pending.rstrip(BLANK)
     if pending:
-        yield _Window(np.frombuffer(pending, np.uint8), begin)
+        yield Window(np.frombuffer(pending, np.uint8), begin)
 
 
 def _too_long(begin: int) -> FormatError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.errors import CorruptFileError, FormatError, InputError
+from emcomp.errors import InputError
+from emcomp.sources import Source
+from emcomp.sources.opened import OpenedSource
 from emcomp.threads import resolve_threads
 from emcomp.vector_arrays import read_npy, read_npz, read_safetensors
 from emcomp.vector_binary import read_fasttext, read_word2vec_binary
-from emcomp.vector_formats import MappedFile, check_format, recognise
+from emcomp.vector_formats import MappedFile, check_format, naming, recognise
 from emcomp.vector_text import read_text
 from emcomp.words import Words, as_words
 
@@ -63,6 +64,27 @@ class WordVectors:
         return f"WordVectors({self.shape[0]} x {self.shape[1]} {self.dtype}, {words}{more})"
 
 
+def own_words(table: Any) -> Iterable[str | bytes] | None:
+    """The words that a table brings along: word vectors, a source, a compressed table, gensim's KeyedVectors.
+
+    Raises:
+        InputError: if a key of a KeyedVectors is no string.
+    """
+    if isinstance(table, OpenedSource):
+        return table.words()
+    keys: Iterable[Any] | None = getattr(table, "index_to_key", None)
+    if keys is None:
+        # Only of a source: a column of a data frame may have that name.
+        return getattr(table, "words", None) if isinstance(table, Source) else None
+    for row, key in enumerate(keys):
+        if not isinstance(key, str):
+            raise InputError(
+                f"key {row} is {key!r}, of type {type(key).__name__}: words are strings; compress "
+                "the vectors alone, or name them all with words=..."
+            )
+    return keys
+
+
 def read_vectors(
     path: str | os.PathLike[str],
     *,
@@ -100,7 +122,7 @@ def read_vectors(
     """
     _check_arguments(limit, duplicates)
     threads = resolve_threads(threads)
-    with _naming(path):
+    with naming(path):
         file = MappedFile(path)
         kind = check_format(format) if format is not None else recognise(file)
         holds_words = kind not in ("npy", "npz", "safetensors")
@@ -136,15 +158,6 @@ def _check_arguments(limit: int | None, duplicates: str) -> None:
         raise InputError(f"limit must be a positive whole number or None, not {limit!r}")
     if duplicates not in get_args(Duplicates):
         raise InputError(f"duplicates must be 'error', 'first' or 'last', not {duplicates!r}")
-
-
-@contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name before the message of an error about its content."""
-    try:
-        yield
-    except (CorruptFileError, FormatError, InputError) as error:
-        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 def _words_from(words: str | os.PathLike[str] | Words | Iterable[str | bytes]) -> Words:

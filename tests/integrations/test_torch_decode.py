@@ -36,6 +36,8 @@ ROUNDED = [
     "rotate(scales=row)+uniform:4",
     "rotate+svd:30+pq:10x6",
     "direction:16",
+    "autoencoder:16(epochs=1)",
+    "autoencoder:16(epochs=1,activation=elu)+uniform:6",
 ]
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import emcomp
-from emcomp.cli.files import check_output, read_input, writing
-from emcomp.cli.options import FILE, CodecType, json_option, reading_options, threads_option
+from emcomp.cli.files import check_output, read_input, stored_bytes, writing
+from emcomp.cli.options import FILE, INPUT, CodecType, json_option, reading_options, threads_option
 from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.reconstruction import relative_squared_error
 from emcomp.sizes import format_bytes
+from emcomp.streaming import check_target
 
 if TYPE_CHECKING:
     from emcomp.codec import Codec
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 Examples:
   emcomp compress glove.6B.300d.txt glove.emcomp
   emcomp compress cc.en.300.vec.gz en.emcomp --codec uniform:2 --limit 200000
+  emcomp compress "parts/*.parquet" parts.emcomp --words-column word
   emcomp compress tokens.npy tokens.emcomp --words vocab.txt
   emcomp compress model.safetensors tokens.emcomp --codec "uniform:8(granularity=row)"
+  emcomp compress huge.npy huge.emcomp --memory-limit 1GB
+  emcomp compress huge.npy huge --shard-rows 1000000 --resume
 """,
 )
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
 @click.argument("output", metavar="OUTPUT", type=FILE)
 @click.option(
     "-c",
@@ -41,13 +45,28 @@ Examples:
     show_default=True,
     help="How to compress: a name, a size and options.",
 )
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="Write the table as it is made, in so much memory, such as 1GB.",
+)
+@click.option(
+    "--shard-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Make OUTPUT a folder of files of N rows, which emcomp append can add to.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what an interrupted run has finished.")
 @reading_options("--format")
 @threads_option
 @json_option
 def compress(
-    input_path: Path,
+    input_path: Path | str,
     output: Path,
     codec: Codec,
+    memory_limit: str | None,
+    shard_rows: int | None,
+    resume: bool,
     threads: int | None,
     as_json: bool,
     **reading: Any,
@@ -55,24 +74,44 @@ def compress(
     """Compress the vectors of INPUT into OUTPUT, and say what was lost.
 
     INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
-    safetensors; text may be compressed with gzip. An emcomp file is taken too, to make it smaller.
-    An OUTPUT that is there is replaced when the new one is complete.
+    safetensors; text may be compressed with gzip. It may be Parquet or Arrow, the index of a
+    checkpoint in several files, a folder or quoted pattern of files of one table, or a URL; these
+    are read in blocks. An emcomp file is taken too, to make it smaller. An OUTPUT that is there is
+    replaced when the new one is complete.
     """
-    check_output(output, input_path, reading["words"])
+    streaming = memory_limit is not None or shard_rows is not None or resume
+    check_output(output, input_path, reading["words"], folder=shard_rows is not None)
     started = time.perf_counter()
     with progress_bar() as report:
         report("read", 0, 0)
         source, words = read_input(input_path, threads=threads, **reading)
-        table = emcomp.compress(source, codec, words=words, threads=threads, progress=report)
+        if streaming:
+            check_target(output, shard_rows is not None, resume)
+            limits: dict[str, Any] = {"memory_limit": memory_limit, "shard_rows": shard_rows}
+            click.echo(str(emcomp.plan(source, codec, **limits)), err=True)
+            with writing(output):
+                table = emcomp.compress(
+                    source,
+                    codec,
+                    words=words,
+                    out=output,
+                    resume=resume,
+                    threads=threads,
+                    progress=report,
+                    **limits,
+                )
+        else:
+            table = emcomp.compress(source, codec, words=words, threads=threads, progress=report)
         watched = WatchedSource(source, "measure", report)
         comparable = table.shape == source.shape
         error = relative_squared_error(watched, table, threads=threads) if comparable else math.nan
-        report("write", 0, 0)
-        with writing(output):
-            table.save(output)
+        if not streaming:
+            report("write", 0, 0)
+            with writing(output):
+                table.save(output)
     seconds = time.perf_counter() - started
     rows, dim = table.shape
-    file_bytes = output.stat().st_size
+    file_bytes = stored_bytes(output)
     if as_json:
         write_json({
             "input": str(input_path),

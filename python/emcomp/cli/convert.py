@@ -10,7 +10,7 @@ import click
 
 import emcomp
 from emcomp.cli.files import check_output, read_input, table_words, writing
-from emcomp.cli.options import FILE, json_option, reading_options, threads_option
+from emcomp.cli.options import FILE, INPUT, json_option, reading_options, threads_option
 from emcomp.cli.output import write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.errors import InputError
@@ -48,7 +48,7 @@ def _written_format(output: Path, output_format: WrittenFormat | None) -> Writte
 
 
 def _write(
-    input_path: Path,
+    input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
     save_words: Path | None,
@@ -122,7 +122,7 @@ Examples:
 @threads_option
 @json_option
 def decompress(
-    input_path: Path,
+    input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
     words: Path | None,
@@ -152,7 +152,7 @@ Examples:
   emcomp convert glove.emcomp glove.bin --limit 50000
 """,
 )
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
 @click.argument("output", metavar="OUTPUT", type=FILE)
 @format_option
 @reading_options("--input-format")
@@ -160,7 +160,7 @@ Examples:
 @threads_option
 @json_option
 def convert(
-    input_path: Path,
+    input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
     save_words: Path | None,
@@ -170,7 +170,7 @@ def convert(
 ) -> None:
     """Write the vectors of INPUT in another format to OUTPUT, as float32.
 
-    INPUT is a file of vectors in any format that emcomp compress reads, or an emcomp file. An
+    INPUT is anything that emcomp compress reads, an emcomp file too. An
     OUTPUT that is there is replaced when the new one is complete.
     """
 

@@ -10,31 +10,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import emcomp
-from emcomp import container
 from emcomp.errors import InputError
+from emcomp.gram import FirstRows
+from emcomp.sources.opening import only_streams
+from emcomp.table import recognises
 from emcomp.words import Words
 
 if TYPE_CHECKING:
+    from emcomp.sources import Source
+    from emcomp.sources.opened import OpenedSource
     from emcomp.table import CompressedEmbedding
-    from emcomp.vectors import Duplicates, WordVectors
+    from emcomp.vectors import Duplicates
 
 
 def read_input(
-    path: Path,
+    path: Path | str,
     *,
     input_format: str | None,
     words: Path | None,
     tensor: str | None,
+    column: str | None,
+    words_column: str | None,
     limit: int | None,
     duplicates: Duplicates,
     threads: int | None,
-) -> tuple[WordVectors | CompressedEmbedding, Words | None]:
-    """The rows and the words of a file of vectors or of a compressed table.
+) -> tuple[Source, Words | None]:
+    """The rows and the words of what a command takes: vectors, or a compressed table.
 
     Raises:
         InputError: if the options do not fit the file.
     """
-    if not container.recognises(path):
+    is_table = isinstance(path, Path) and path.exists() and recognises(path)
+    if not is_table and only_streams(path):
+        if duplicates != "error":
+            raise InputError(
+                f"{path}: is not read whole, so that duplicate words must stay an error"
+            )
+        source = emcomp.open_source(
+            path,
+            format=input_format,
+            tensor=tensor,
+            column=column,
+            words_column=words_column,
+            threads=threads,
+        )
+        if limit is None or limit >= source.shape[0]:
+            return source, _words_of_source(source, words, source.shape[0])
+        return FirstRows(source, limit), _words_of_source(source, words, limit)
+    if column is not None or words_column is not None:
+        raise InputError(f"{path}: columns are for Parquet and Arrow files")
+    if not is_table:
         vectors = emcomp.read_vectors(
             path,
             format=input_format,
@@ -55,6 +80,17 @@ def read_input(
     return part, part.words
 
 
+def _words_of_source(source: OpenedSource, given: Path | None, rows: int) -> Words | None:
+    if given is None:
+        return source.words(0, rows)
+    if source.has_words:
+        raise InputError(f"{source.name}: has words of its own; --words is for files without")
+    words = Words.from_lines(given.read_bytes())[:rows]
+    if len(words) != rows:
+        raise InputError(f"{given}: {len(words)} words for {rows} rows")
+    return words
+
+
 def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words | None:
     """The words of a compressed table: its own, or those of a file for one that has none.
 
@@ -72,23 +108,33 @@ def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words 
     return Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
 
 
-def check_output(path: Path, *inputs: Path | None) -> None:
+def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -> None:
     """Find out before long work that a file could not be written.
 
     Raises:
         InputError: if it is one of the inputs.
-        OSError: if it is a folder, or its folder is not there or cannot be written to.
+        OSError: if it is a folder where a file is wanted, or its folder is not there or cannot be written to.
     """
     for read in inputs:
-        if read is not None and path.exists() and read.exists() and path.samefile(read):
+        if isinstance(read, Path) and path.exists() and read.exists() and path.samefile(read):
             raise InputError(f"{path} is an input too: choose another name for the output")
-    if path.is_dir():
+    if path.is_dir() and not folder:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "cannot create files here", str(folder))
+    parent = path.resolve().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "cannot create files here", str(parent))
+
+
+def table_files(path: Path) -> list[Path]:
+    """The emcomp files of a table: itself, or all of a folder of shards."""
+    return sorted(path.glob("*.emcomp")) if path.is_dir() else [path]
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a table's files."""
+    return sum(file.stat().st_size for file in table_files(path))
 
 
 @contextmanager

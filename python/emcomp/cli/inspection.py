@@ -10,6 +10,7 @@ import click
 
 import emcomp
 from emcomp import container
+from emcomp.cli.files import stored_bytes, table_files
 from emcomp.cli.options import FILE, json_option
 from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
@@ -25,17 +26,19 @@ def _as_text(value: Json) -> str:
 
 
 def _tensors(path: Path) -> list[dict[str, Any]]:
-    with container.open(path) as opened:
-        arrays = {name: opened.tensor(name) for name in opened.names}
-        return [
-            {
-                "name": name,
-                "dtype": array.dtype.name,
-                "shape": list(array.shape),
-                "bytes": array.nbytes,
-            }
-            for name, array in arrays.items()
-        ]
+    """What a table's file holds, or each of its shards' files."""
+    found = []
+    for file in table_files(path):
+        with container.open(file) as opened:
+            for name in opened.names:
+                array = opened.tensor(name)
+                found.append({
+                    "name": name if file == path else f"{file.name}: {name}",
+                    "dtype": array.dtype.name,
+                    "shape": list(array.shape),
+                    "bytes": array.nbytes,
+                })  # fmt: skip
+    return found
 
 
 @click.command(
@@ -54,11 +57,11 @@ def inspect(file: Path, as_json: bool) -> None:
     rows, dim = table.shape
     tensors = _tensors(file)
     words = None if table.words is None else len(table.words)
-    vocabulary = sum(t["bytes"] for t in tensors if t["name"].startswith("vocabulary."))
+    vocabulary = sum(t["bytes"] for t in tensors if "vocabulary." in t["name"])
     if as_json:
         write_json({
             "file": str(file),
-            "file_bytes": file.stat().st_size,
+            "file_bytes": stored_bytes(file),
             "rows": rows,
             "dim": dim,
             "codec": str(table.codec),
@@ -72,7 +75,7 @@ def inspect(file: Path, as_json: bool) -> None:
         })  # fmt: skip
         return
     write_fields([
-        ("file", f"{file}, {format_bytes(file.stat().st_size)}"),
+        ("file", f"{file}, {format_bytes(stored_bytes(file))}"),
         ("table", f"{rows:,} x {dim}"),
         ("codec", str(table.codec)),
         ("size", describe_size(table)),
@@ -92,8 +95,9 @@ def inspect(file: Path, as_json: bool) -> None:
 def _damage(path: Path) -> str | None:
     """What is wrong with a file, None if nothing is."""
     try:
-        with container.open(path) as opened, progress_bar("bytes") as report:
-            opened.verify(lambda done, total: report("verify", done, total))
+        for file in table_files(path):
+            with container.open(file) as opened, progress_bar("bytes") as report:
+                opened.verify(lambda done, total: report("verify", done, total))
         emcomp.open(path)
     except FormatError as error:
         return str(error).removeprefix(f"{path}: ")

@@ -10,7 +10,7 @@ import click
 import emcomp
 from emcomp.cli.files import check_output, read_input, writing
 from emcomp.cli.options import (
-    FILE,
+    INPUT,
     json_option,
     measure_option,
     plot_option,
@@ -39,8 +39,8 @@ Examples:
   emcomp evaluate tokens.npy a.emcomp --plot spectrum.png
 """,
 )
-@click.argument("input_path", metavar="INPUT", type=FILE)
-@click.argument("tables", metavar="TABLE...", type=FILE, nargs=-1, required=True)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
+@click.argument("tables", metavar="TABLE...", type=INPUT, nargs=-1, required=True)
 @measure_option("A measure to take; may be given again.  [default: nearly all]")
 @click.option(
     "--sample",
@@ -54,8 +54,8 @@ Examples:
 @threads_option
 @json_option
 def evaluate(
-    input_path: Path,
-    tables: tuple[Path, ...],
+    input_path: Path | str,
+    tables: tuple[Path | str, ...],
     measures: tuple[str, ...],
     sample: float | None,
     seed: int,
@@ -72,7 +72,7 @@ def evaluate(
     """
     if plot is not None:
         check_output(plot, input_path, *tables)
-    plain = {"input_format": None, "words": None, "tensor": None}
+    plain = dict.fromkeys(("input_format", "words", "tensor", "column", "words_column"))
     with progress_bar() as report:
         report("read", 0, 0)
         source, words = read_input(input_path, threads=threads, **reading)
@@ -116,7 +116,7 @@ def evaluate(
         write_text(f"\npicture: {plot}\n")
 
 
-def _check_words(path: Path, words: Words | None, own: Words | None) -> None:
+def _check_words(path: Path | str, words: Words | None, own: Words | None) -> None:
     """Raise InputError if rows of two tables are different words."""
     if words is None or own is None or words == own:
         return

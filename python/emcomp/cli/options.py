@@ -22,6 +22,18 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, readable=False)
 """Any path: whether it can be read is found out by reading it."""
 
+
+class InputType(click.Path):
+    """A path, folder or pattern; or a URL, which stays a string as paths would drop a slash."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The path or URL."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
+INPUT = InputType(path_type=Path, readable=False)
+"""What `emcomp.open_source` takes."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 threads_option = click.option(
@@ -140,6 +152,12 @@ def reading_options(format_name: str) -> Callable[[Command], Command]:
         ),
         click.option(
             "--tensor", metavar="NAME", help="Which table of an npz or safetensors file to take."
+        ),
+        click.option(
+            "--column", metavar="NAME", help="Which column of a Parquet or Arrow file to take."
+        ),
+        click.option(
+            "--words-column", metavar="NAME", help="The column of its words, if there is one."
         ),
         click.option(
             "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N rows."

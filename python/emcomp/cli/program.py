@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from emcomp import __version__
+from emcomp.cli.appending import append
 from emcomp.cli.compress import compress
 from emcomp.cli.convert import convert, decompress
 from emcomp.cli.demo import demo
@@ -101,7 +102,7 @@ def program(ctx: click.Context) -> None:
 
 
 for command in (
-    compress, evaluate, select, decompress, convert, inspect, verify, lookup, similar, config,
+    compress, append, evaluate, select, decompress, convert, inspect, verify, lookup, similar, config,
     demo,
 ):  # fmt: skip
     program.add_command(command)

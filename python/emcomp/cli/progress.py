@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Task, TaskID
     from rich.text import Text
 
-    from emcomp.codec import Progress
+    from emcomp.engine import Progress
     from emcomp.sources import Source
 
 

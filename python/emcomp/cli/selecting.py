@@ -14,6 +14,7 @@ from emcomp.cli.files import check_output, read_input, writing
 from emcomp.cli.inspection import CHECK_FAILED
 from emcomp.cli.options import (
     FILE,
+    INPUT,
     BudgetType,
     CodecType,
     json_option,
@@ -42,7 +43,7 @@ Examples:
   emcomp select tokens.npy --budget 2.5bits -c uniform:2 -c "uniform:2(granularity=row)"
 """,
 )
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
 @click.option(
     "-b",
     "--budget",
@@ -77,7 +78,7 @@ Examples:
 @threads_option
 @json_option
 def select(
-    input_path: Path,
+    input_path: Path | str,
     budget: str | None,
     minimum: float | None,
     codecs: tuple[Codec, ...],

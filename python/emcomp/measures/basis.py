@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emcomp.engine import Engine
 from emcomp.gram import Matrix, View, gram_matrix
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -49,23 +50,23 @@ class Basis:
         return self.view.mapped(self.finish if own is None else own @ self.finish)
 
 
-def left_singular_basis(view: View, gram: Matrix, threads: int) -> Basis:
+def left_singular_basis(view: View, gram: Matrix, engine: Engine) -> Basis:
     """The thin singular value decomposition of an unmapped view, given its Gram matrix."""
     values, vectors = np.linalg.eigh(gram)
     if values[0] * SAFE_SQUARED_CONDITION > values[-1]:
         roots, right = np.sqrt(values[::-1]), vectors[:, ::-1]
         return Basis(view, right / roots, roots, roots, right)
-    return _repeated_basis(view, gram, threads)
+    return _repeated_basis(view, gram, engine)
 
 
-def _repeated_basis(view: View, gram: Matrix, threads: int) -> Basis:
+def _repeated_basis(view: View, gram: Matrix, engine: Engine) -> Basis:
     """The same for a table whose Gram matrix may be too ill-conditioned to trust."""
     dim = view.width
     tolerance = max(view.rows, dim) * EPSILON
     factor = np.eye(dim)  # the table is (its image under the current map) @ factor
     for attempt in range(MAX_PASSES):
         if attempt > 0:
-            gram = gram_matrix(view, threads)
+            gram = gram_matrix(view, engine)
         lengths = np.sqrt(gram.diagonal())
         live = lengths > 0
         lengths = lengths[live]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError, UndefinedError
 from emcomp.measures.tables import Pair, Table, make_pair
+from emcomp.threads import resolve_threads
 
 if TYPE_CHECKING:
     from emcomp.gram import Matrix
@@ -211,7 +213,9 @@ def lambdas(
     Raises:
         InputError: if X is zero, or an entry is not finite.
     """
-    values = Table(X, centred=centred, rows=rows, threads=threads).basis.singular_values
+    values = Table(
+        X, centred=centred, rows=rows, engine=Engine(resolve_threads(threads))
+    ).basis.singular_values
     if values.size == 0:
         raise UndefinedError("X is zero: it has no eigenvalues above the rank threshold")
     return [float(values[-1] ** 2) * factor for factor in LAMBDA_FACTORS] + [float(values[0] ** 2)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError, UndefinedError
-from emcomp.gram import chunks, gather_rows
+from emcomp.gram import View, chunks, gather_rows
 from emcomp.measures.tables import Pair, Table, make_pair
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def random_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]:
@@ -23,32 +22,69 @@ def random_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(chosen).astype(np.int64)
 
 
+@dataclass
+class Nearest:
+    """The rows of largest cosine with each query, best first; equal ones by their index."""
+
+    cosines: NDArray[np.float32]
+    """Array (queries, k)."""
+    index: NDArray[np.int64]
+    """Array (queries, k)."""
+
+    def merge(self, following: Nearest) -> None:
+        """Take over what is better among the rows that follow."""
+        cosines = np.concatenate([self.cosines, following.cosines], axis=1)
+        index = np.concatenate([self.index, following.index], axis=1)
+        # The sort is stable, and what follows has larger indices.
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, : self.index.shape[1]]
+        self.cosines = np.take_along_axis(cosines, order, axis=1)
+        self.index = np.take_along_axis(index, order, axis=1)
+
+
+@dataclass(frozen=True)
+class NearestOf:
+    """The rows of a view that are nearest to some of them."""
+
+    view: View
+    queries: NDArray[np.float32]
+    """Array (queries, dim): rows of length one or zero."""
+    own: NDArray[np.int64]
+    """Their indices, array (queries,)."""
+    k: int
+
+    def __call__(self, first: int, count: int, threads: int) -> Nearest:
+        """Among rows [first, first + count)."""
+        view = self.view
+        cosines = np.full((self.own.size, self.k), -2.0, dtype=np.float32)
+        index = np.full((self.own.size, self.k), -1, dtype=np.int64)
+        for begin, number in chunks(view.source.shape[1], first, count, threads):
+            _core.add_neighbours(
+                view.source.read(begin, number),
+                view.centre,
+                begin,
+                view.name,
+                self.queries,
+                self.own,
+                threads,
+                cosines,
+                index,
+            )
+        return Nearest(cosines, index)
+
+
 def nearest_rows(table: Table, queries: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k rows of largest cosine with each query row, itself left out, array (queries, k).
 
     Cosines are float32; equal ones go to the smaller index.
     """
     view = table.view
-    rows = gather_rows(table.source, queries, table.name)
+    rows = gather_rows(table.source, queries, table.name, table.engine)
     if view.centre is not None:
         rows = rows - view.centre
     norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
     unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0).astype(np.float32)
-    cosines = np.full((queries.size, k), -2.0, dtype=np.float32)
-    index = np.full((queries.size, k), -1, dtype=np.int64)
-    for first, count in chunks(table.source, table.threads):
-        _core.add_neighbours(
-            table.source.read(first, count),
-            view.centre,
-            first,
-            table.name,
-            unit,
-            queries,
-            table.threads,
-            cosines,
-            index,
-        )
-    return index
+    search = NearestOf(view, unit, queries, k)
+    return table.engine.fold("neighbours", table.source.shape, search).index
 
 
 def shared_fraction(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError, UndefinedError
 from emcomp.measures.tables import Pair, Table, make_pair
+from emcomp.threads import resolve_threads
 
 if TYPE_CHECKING:
     from emcomp.gram import Matrix
@@ -187,8 +189,9 @@ def eis(
         Leszczynski, May, Zhang, Wu, Aberger and Re, Understanding the downstream instability of
         word embeddings, MLSys 2020, definition 2.
     """
+    engine = Engine(resolve_threads(threads))
     x, y, *others = (
-        Table(table, name, centred=centred, rows=rows, threads=threads)
+        Table(table, name, centred=centred, rows=rows, engine=engine)
         for table, name in zip(
             (X, Y, *anchors), ("X", "Y", "first anchor", "second anchor"), strict=True
         )

@@ -48,9 +48,7 @@ def spectral_error_of(pair: Pair) -> float:
     if squared_error > SAFE_CANCELLATION * np.trace(pair.x.gram):
         return _largest_root(pair.x.gram - cross - cross.T + pair.q.gram)
     identity = np.eye(pair.x.dim)
-    return _largest_root(
-        pair_sums(pair.x.view, pair.q.view, pair.threads, projection=identity).gram
-    )
+    return _largest_root(pair_sums(pair.x.view, pair.q.view, pair.engine, projection=identity).gram)
 
 
 def spectral_error(X: Any, Xq: Any, *, centred: bool = False, threads: int | None = None) -> float:
@@ -68,7 +66,7 @@ def _linear_map_residual(pair: Pair) -> Matrix:
     residual: Matrix = values[:, None] * lost * values
     if np.trace(residual) < SAFE_CANCELLATION * np.square(values).sum():
         x, q = pair.x.basis.left, pair.q.basis.left
-        rest = pair_sums(q, x, pair.threads, projection=overlap.T).gram
+        rest = pair_sums(q, x, pair.engine, projection=overlap.T).gram
         residual = values[:, None] * rest * values
     return residual
 
@@ -126,9 +124,9 @@ def orthogonal_map_error_of(pair: Pair) -> float:
         rotation = left @ right  # rows of X, the wider table's padded with zeros, onto those of Xq
         x, q = pair.x.view, pair.q.view
         if pair.x.dim <= pair.q.dim:
-            rest = pair_sums(x, q, pair.threads, projection=rotation)
+            rest = pair_sums(x, q, pair.engine, projection=rotation)
         else:
-            rest = pair_sums(q, x, pair.threads, projection=rotation.T)
+            rest = pair_sums(q, x, pair.engine, projection=rotation.T)
         squared = float(np.trace(rest.gram))
     return float(np.sqrt(max(squared, 0.0)))
 

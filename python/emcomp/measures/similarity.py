@@ -26,7 +26,7 @@ def random_pairs(rows: int, count: int, seed: int) -> NDArray[np.int64]:
 def pair_cosines(table: Table, pairs: NDArray[np.int64]) -> Matrix:
     """Cosine of each pair of rows, array (count,); 0 where a row is zero."""
     index, place = np.unique(pairs, return_inverse=True)
-    rows = gather_rows(table.source, index, table.name)
+    rows = gather_rows(table.source, index, table.name, table.engine)
     if table.view.centre is not None:
         rows -= table.view.centre
     norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))

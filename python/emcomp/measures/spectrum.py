@@ -6,8 +6,10 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from emcomp.engine import Engine
 from emcomp.errors import RankWarning
 from emcomp.measures.tables import Table
+from emcomp.threads import resolve_threads
 
 if TYPE_CHECKING:
     from emcomp.gram import Matrix
@@ -45,7 +47,7 @@ def spectrum(X: Any, *, centred: bool = False, threads: int | None = None) -> Sp
     Raises:
         InputError: if an entry is not finite.
     """
-    table = Table(X, centred=centred, threads=threads)
+    table = Table(X, centred=centred, engine=Engine(resolve_threads(threads)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RankWarning)  # the rank is part of the answer
         basis = table.basis

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from emcomp.engine import Engine
 from emcomp.errors import InputError, RankWarning, UndefinedError
 from emcomp.gram import (
     FirstRows,
@@ -54,10 +55,10 @@ class Table(Remembering):
         *,
         centred: bool = False,
         rows: int | None = None,
-        threads: int | None = None,
+        engine: Engine,
     ) -> None:
         super().__init__()
-        self.threads = resolve_threads(threads)
+        self.engine = engine
         source = open_table(X)
         if rows is not None:
             if rows < 1:
@@ -74,17 +75,17 @@ class Table(Remembering):
         view = View(self.source, self.name)
         if not self._centred:
             return view
-        return View(self.source, self.name, column_means(view, self.threads))
+        return View(self.source, self.name, column_means(view, self.engine))
 
     @cached_property
     def gram(self) -> Matrix:
         """X'X, array (dim, dim)."""
-        return gram_matrix(self.view, self.threads)
+        return gram_matrix(self.view, self.engine)
 
     @cached_property
     def basis(self) -> Basis:
         """Thin singular value decomposition; warns where the rank is not full."""
-        basis = left_singular_basis(self.view, self.gram, self.threads)
+        basis = left_singular_basis(self.view, self.gram, self.engine)
         if basis.rank < self.dim:
             warnings.warn(
                 f"{self.name} has numerical rank {basis.rank}, below its dimension {self.dim}: "
@@ -108,7 +109,7 @@ class Pair(Remembering):
             )
         self.x = x
         self.q = q
-        self.threads = q.threads
+        self.engine = q.engine
 
     @property
     def same_dim(self) -> bool:
@@ -118,7 +119,7 @@ class Pair(Remembering):
     @cached_property
     def sums(self) -> PairSums:
         """Xq'Xq, X'Xq and the distances, from one pass over both tables."""
-        sums = pair_sums(self.x.view, self.q.view, self.threads, distances=self.same_dim)
+        sums = pair_sums(self.x.view, self.q.view, self.engine, distances=self.same_dim)
         self.q.gram = sums.gram
         return sums
 
@@ -142,7 +143,7 @@ class Pair(Remembering):
         cross = self.sums.cross
         x, q = self.x.basis, self.q.basis
         if x.view.map is not None or q.view.map is not None:
-            cross = pair_sums(x.view, q.view, self.threads).cross
+            cross = pair_sums(x.view, q.view, self.engine).cross
         return x.finish.T @ cross @ q.finish
 
     @cached_property
@@ -160,7 +161,7 @@ class Pair(Remembering):
         x, q = self.x.basis.left, self.q.basis.left
         assert q.map is not None
         along = inside @ vectors
-        rest = pair_sums(x, q.mapped(q.map @ vectors), self.threads, projection=along)
+        rest = pair_sums(x, q.mapped(q.map @ vectors), self.engine, projection=along)
         lengths = np.sqrt(rest.gram.diagonal())
         scale = np.where(lengths > 0, lengths, 1.0)
         values, directions = np.linalg.eigh(rest.gram / scale / scale[:, None])
@@ -177,7 +178,8 @@ def make_pair(
     threads: int | None = None,
 ) -> Pair:
     """The pair of two tables as a caller of a measure has them."""
+    engine = Engine(resolve_threads(threads))
     return Pair(
-        Table(X, "X", centred=centred, rows=rows, threads=threads),
-        Table(Xq, "Xq", centred=centred, rows=rows, threads=threads),
+        Table(X, "X", centred=centred, rows=rows, engine=engine),
+        Table(Xq, "Xq", centred=centred, rows=rows, engine=engine),
     )

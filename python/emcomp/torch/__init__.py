@@ -5,6 +5,13 @@ Needs the extra ``emcomp[torch]``.
 
 from __future__ import annotations
 
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "emcomp.torch needs torch: pip install 'emcomp[torch]'", name=error.name
+    ) from error
+
 from emcomp.torch.embedding import Embedding
 from emcomp.torch.embedding_bag import EmbeddingBag
 from emcomp.torch.output_layer import OutputLayer

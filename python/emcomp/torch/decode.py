@@ -155,7 +155,11 @@ def _(
     if "scales" in own:
         scales = select_rows(own["scales"], ids).to(torch.float32)
         found *= (scales * own["gain"] if "gain" in own else scales)[:, None]
-    return found + own["offset"] if "offset" in own else found
+    if "offset" in own:
+        found = found + own["offset"]
+    if codec.transform.elu:
+        found = torch.nn.functional.elu(found.to(torch.float64)).to(torch.float32)
+    return found
 
 
 def _decoder(

@@ -9,57 +9,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Progress
-from emcomp.gram import Matrix, View, gram_matrix
+from emcomp.codec import Info, Tensors
+from emcomp.engine import Engine
+from emcomp.gram import Matrix, checked_gram, chunks
 from emcomp.grammar import register
 from emcomp.sources import Source
 from emcomp.transforms.axes import NAME, top_eigenvectors
 from emcomp.transforms.factorization import InvertedProjection, ranks_to_try
-from emcomp.transforms.linear import FittedTransform, map_of
+from emcomp.transforms.linear import ENCODER, FittedTransform, map_of
 
 _MOST_PASSES = 30
 _LEAST_GAIN = 1e-6
 """Of the mean cosine, for which another pass is worth its time."""
 
 
-class ReweightedRows:
-    """A source's rows, weighted for the Gram matrix of the next projection."""
+@dataclass
+class Reweighted:
+    """Sums over rows, each weighed by one over the length of its projection."""
 
-    def __init__(
-        self,
-        source: Source,
-        projection: _core.LinearMap | None,
-        weights: NDArray[np.float32] | None,
-        threads: int,
-    ) -> None:
-        self._source = source
-        self._projection = projection
-        self._weights = weights
-        self._threads = threads
-        self.cosines = 0.0
-        """Weighted sum of the cosines between the rows read so far and their projections."""
+    gram: Matrix
+    """Array (dim, dim), the upper triangle."""
+    cosines: float
+    """Weighted sum of the cosines between rows and their projections."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and dimension of the source."""
-        return self._source.shape
+    def merge(self, following: Reweighted) -> None:
+        """Add the sums over the rows that follow."""
+        self.gram += following.gram
+        self.cosines += following.cosines
 
-    def read(self, first: int, count: int) -> NDArray[np.float32]:
-        """Rows over the root of their length times that of their projection."""
-        out = np.empty((count, self.shape[1]), np.float32)
-        weights = None if self._weights is None else self._weights[first : first + count]
-        rows = self._source.read(first, count)
-        self.cosines += _core.reweight_rows(rows, self._projection, weights, out, self._threads)
-        return out
+
+@dataclass(frozen=True)
+class ReweightedSums:
+    """Sums over a source's rows for the next projection."""
+
+    source: Source
+    projection: Matrix | None
+    """The present one, orthonormal columns (dim, k); None for all of the space."""
+    weights: NDArray[np.float32] | None
+    """Of the rows, array (rows,)."""
+
+    def __call__(self, first: int, count: int, threads: int) -> Reweighted:
+        """Over rows [first, first + count)."""
+        dim = self.source.shape[1]
+        sums = Reweighted(np.zeros((dim, dim)), 0.0)
+        native = None if self.projection is None else map_of(self.projection)
+        for begin, number in chunks(dim, first, count, threads):
+            rows = self.source.read(begin, number)
+            weights = None if self.weights is None else self.weights[begin : begin + number]
+            scaled = np.empty((number, dim), np.float32)
+            sums.cosines += _core.reweight_rows(rows, native, weights, scaled, threads)
+            _core.add_gram(scaled, None, None, NAME, begin, threads, sums.gram)
+        return sums
 
 
 def best_projection(
     source: Source,
     k: int,
+    engine: Engine,
     *,
     weights: NDArray[np.float32] | None = None,
-    threads: int,
-    progress: Progress,
 ) -> tuple[Matrix, float]:
     """Orthonormal columns whose span keeps the most mean cosine between rows and projections.
 
@@ -71,9 +79,8 @@ def best_projection(
     Args:
         source: the table, finite.
         k: columns.
+        engine: what goes over the rows.
         weights: of the rows, float32 (rows,), such as word frequencies.
-        threads: threads to use.
-        progress: told of each pass.
 
     Returns:
         Array (dim, k), and the weighted mean cosine (rows of zeros count as 0).
@@ -82,19 +89,16 @@ def best_projection(
     total = rows if weights is None else float(weights.sum(dtype=np.float64)) or 1.0
     projection: Matrix | None = None
     best: tuple[Matrix, float] | None = None
-    for attempt in range(_MOST_PASSES):
-        progress("fit", rows * attempt // _MOST_PASSES, rows)
-        native = None if projection is None else map_of(projection)
-        reweighted = ReweightedRows(source, native, weights, threads)
-        gram = gram_matrix(View(reweighted, NAME), threads)
+    for _ in range(_MOST_PASSES):
+        sums = engine.fold("fit", source.shape, ReweightedSums(source, projection, weights))
         if projection is not None:
-            cosine = reweighted.cosines / total
+            cosine = sums.cosines / total
             gained = np.inf if best is None else cosine - best[1]
             if gained > 0:
                 best = projection, cosine
             if gained < _LEAST_GAIN:
                 break
-        projection = top_eigenvectors(gram, k)
+        projection = top_eigenvectors(checked_gram(sums.gram, NAME), k)
     assert best is not None
     return best
 
@@ -121,14 +125,27 @@ class Direction(InvertedProjection):
         """A quarter and half of the dimensions, in float16."""
         return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Find the projection."""
-        vectors, cosine = best_projection(source, self.k, threads=threads, progress=progress)
-        decoder = np.ascontiguousarray(vectors.T).astype(self.map_dtype)
+        vectors, cosine = best_projection(source, self.k, engine)
+        tensors = {
+            "map": np.ascontiguousarray(vectors.T).astype(self.map_dtype),
+            ENCODER: vectors.astype(np.float32),
+        }
+        return self.restore(source.shape[1], tensors, {"mean_cosine": cosine})
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One for the start, and one for each improvement."""
+        return 2, _MOST_PASSES
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
+        """The projection, and the decoder that lengths are measured with."""
         return FittedTransform(
-            map_of(vectors),
-            decoder=map_of(decoder),
+            self,
+            map_of(tensors[ENCODER]),
+            decoder=map_of(tensors["map"]),
             scaling="length",
-            tensors={"map": decoder},
-            info={"mean_cosine": cosine},
+            tensors={"map": tensors["map"]},
+            encoder_tensors={ENCODER: tensors[ENCODER]},
+            info=info,
         )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from emcomp.checks import is_whole
-from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.codec import Info, RowTensor, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
+from emcomp.measures.basis import MAX_PASSES
 from emcomp.sources import Source
-from emcomp.transforms.axes import Axes, singular_axes
-from emcomp.transforms.linear import FittedTransform, LinearTransform, map_of
+from emcomp.transforms.axes import singular_axes
+from emcomp.transforms.linear import ENCODER, FittedTransform, LinearTransform, map_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,6 +49,9 @@ class Projection(LinearTransform):
 class InvertedProjection(Projection):
     """A projection whose decoder is stored, so that rows come back in their own space."""
 
+    has_offset: ClassVar[bool] = False
+    """Whether decoding adds a row of float32, which is stored too."""
+
     map_dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -57,13 +62,15 @@ class InvertedProjection(Projection):
     def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Self:
         """The one with float32 latents that makes a table ``ratio`` times smaller than float32.
 
-        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021).
+        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021);
+        ``d`` comes off the numbers that may be stored, ``n d / ratio``, where there is an offset.
 
         Raises:
             InputError: if not even one latent is left, or the ratio is not positive.
         """
         rows, dim = shape
-        k = int(rows * dim / (ratio * (rows + dim))) if ratio > 0 else 0
+        stored = rows * dim / ratio - cls.has_offset * dim if ratio > 0 else 0.0
+        k = int(stored / (rows + dim))
         if k < 1:
             raise InputError(
                 f"a table of {rows} x {dim} cannot be factorized {ratio} times smaller"
@@ -77,13 +84,10 @@ class InvertedProjection(Projection):
 
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
         """The decoder."""
-        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
-
-
-def fit_axes(source: Source, k: int, threads: int, progress: Progress) -> Axes:
-    """The k leading singular axes, saying that work has begun."""
-    progress("fit", 0, source.shape[0])
-    return singular_axes(source, k, threads)
+        tensors = {"map": RowTensor(self.map_dtype, (self.k, dim))}
+        if self.has_offset:
+            tensors["offset"] = RowTensor(np.float32, (dim,))
+        return tensors
 
 
 def ranks_to_try(shape: tuple[int, int]) -> list[int]:
@@ -112,13 +116,27 @@ class Svd(InvertedProjection):
         """A quarter and half of the dimensions, in float16."""
         return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Singular vectors of the table, signs fixed."""
-        axes = fit_axes(source, self.k, threads, progress)
+        axes = singular_axes(source, self.k, engine)
+        tensors = {
+            "map": np.ascontiguousarray(axes.vectors.T, self.map_dtype),
+            ENCODER: axes.vectors.astype(np.float32),
+        }
+        return self.restore(source.shape[1], tensors, {"rank_error": axes.error})
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One, and more for tables too ill-conditioned for a Gram matrix."""
+        return 1, MAX_PASSES
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
+        """The projection on the axes."""
         return FittedTransform(
-            map_of(axes.vectors),
-            tensors={"map": np.ascontiguousarray(axes.vectors.T, self.map_dtype)},
-            info={"rank_error": axes.error},
+            self,
+            map_of(tensors[ENCODER]),
+            tensors={"map": tensors["map"]},
+            encoder_tensors={ENCODER: tensors[ENCODER]},
+            info=info,
         )
 
 
@@ -140,10 +158,22 @@ class Pca(Projection):
         """As many as there are axes."""
         return self.k
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Singular vectors of the table, signs fixed."""
-        axes = fit_axes(source, self.k, threads, progress)
-        return FittedTransform(map_of(axes.vectors), info={"rank_error": axes.error})
+        axes = singular_axes(source, self.k, engine)
+        tensors = {ENCODER: axes.vectors.astype(np.float32)}
+        return self.restore(source.shape[1], tensors, {"rank_error": axes.error})
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One, and more for tables too ill-conditioned for a Gram matrix."""
+        return 1, MAX_PASSES
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
+        """The projection on the axes."""
+        encoder_tensors = {ENCODER: tensors[ENCODER]}
+        return FittedTransform(
+            self, map_of(tensors[ENCODER]), encoder_tensors=encoder_tensors, info=info
+        )
 
     def decoder(self, dim: int, tensors: Tensors) -> None:
         """None: latents are the rows."""

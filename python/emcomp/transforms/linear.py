@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,12 +15,13 @@ from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import (
     Codec,
     FittedCodec,
-    Progress,
+    Info,
     RowTensor,
     TensorLayout,
     Tensors,
     Transform,
 )
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
@@ -28,6 +29,9 @@ from emcomp.sources import Block, Source, block_rows
 Tensor = TypeVar("Tensor")
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
+ENCODER = "encoder"
+"""The tensor that maps rows to latents, float32 (dim, latents), where no seed gives it."""
+_GRAMS = 12  # for the threads, the tree of a thousand parts, and eigenvectors
 NO_TENSORS: Mapping[str, RowTensor] = {}
 
 
@@ -35,6 +39,7 @@ NO_TENSORS: Mapping[str, RowTensor] = {}
 class FittedTransform:
     """A transform that has seen its table: ``latents = (row - centre) @ encoder``, then scaled."""
 
+    stage: LinearTransform
     encoder: _core.LinearMap
     decoder: _core.LinearMap | None = None
     """Needed for ``scaling="length"``."""
@@ -46,7 +51,14 @@ class FittedTransform:
     """What a row scale of 1 stands for."""
     tensors: Tensors = field(default_factory=dict)
     """What all rows share."""
-    info: Mapping[str, Any] = field(default_factory=dict)
+    encoder_tensors: Tensors = field(default_factory=dict)
+    """What encoding needs besides."""
+    info: Info = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        dim = self.encoder.inputs
+        tensors = {**self.tensors, **self.encoder_tensors}
+        return _restore, (self.stage, dim, tensors, dict(self.info))
 
     def latents(
         self, rows: NDArray[Any], threads: int, scales: NDArray[np.float16] | None = None
@@ -67,6 +79,10 @@ class FittedTransform:
             threads,
         )
         return latents
+
+
+def _restore(stage: LinearTransform, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
+    return stage.restore(dim, tensors, info)
 
 
 class LatentSource:
@@ -109,6 +125,11 @@ class LinearTransform(Transform):
         """Whether the decoder leaves lengths and angles as they are."""
         return False
 
+    @property
+    def elu(self) -> bool:
+        """Whether ELU is taken of the entries of decoded rows."""
+        return False
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -126,8 +147,20 @@ class LinearTransform(Transform):
         return NO_TENSORS
 
     @abstractmethod
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Learn from all rows, which are finite."""
+
+    @abstractmethod
+    def fit_passes(self) -> tuple[int, int]:
+        """Passes over the rows that fitting takes, at least and at most."""
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Bytes of memory that fitting takes: sums of d x d entries, pending in a tree."""
+        return _GRAMS * 8 * shape[1] ** 2
+
+    @abstractmethod
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
+        """The transform as it was fitted, from what all rows share and what encoding needs."""
 
     def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap | None:  # noqa: ARG002
         """The map from latents to rows; None where latents are what is read."""
@@ -177,16 +210,40 @@ class Transformed(Codec):
             + rows * sum(tensor_bytes(tensor) for tensor in self.transform.row_tensors().values())
         )
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransformed:
+    def resolved(self, shape: tuple[int, int]) -> Transformed:
+        """With the latents' codec resolved."""
+        size = self.transform.latent_dim(shape[1])
+        return replace(self, latents=self.latents.resolved((shape[0], size)))
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """One to check the rows, then those of both parts."""
+        size = self.transform.latent_dim(shape[1])
+        own, latents = self.transform.fit_passes(), self.latents.fit_passes((shape[0], size))
+        return 1 + own[0] + latents[0], 1 + own[1] + latents[1]
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """What either part takes, one after the other."""
+        rows, dim = shape
+        latents = self.latents.fit_bytes((rows, self.transform.latent_dim(dim)))
+        return max(self.transform.fit_bytes(shape), latents)
+
+    def fit(self, source: Source, engine: Engine) -> FittedTransformed:
         """Fit the transform to the rows, then the other codec to their latents.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, threads, progress)
-        transform = self.transform.fit(source, threads, progress)
-        latents = self.latents.fit(LatentSource(source, transform, threads), threads, progress)
-        return FittedTransformed(self.transform, transform, latents)
+        refuse_nonfinite(source, engine)
+        transform = self.transform.fit(source, engine)
+        latents = self.latents.fit(LatentSource(source, transform, engine.threads), engine)
+        return FittedTransformed(self, transform, latents)
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransformed:
+        """The codec from the tensors of both parts."""
+        own, inner = split_tensors(tensors)
+        transform = self.transform.restore(dim, own, info)
+        latents = self.latents.restore(self.transform.latent_dim(dim), inner, info)
+        return FittedTransformed(self, transform, latents)
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """The tensors of the latents' codec, then those of the transform."""
@@ -220,6 +277,7 @@ class Transformed(Codec):
             own.get("offset"),
             own.get("scales"),
             float(own["gain"][0]) if "gain" in own else 1.0,
+            self.transform.elu,
         )
 
 
@@ -227,19 +285,29 @@ class FittedTransformed(FittedCodec):
     """A fitted transform and the codec fitted to its latents."""
 
     def __init__(
-        self, stage: LinearTransform, transform: FittedTransform, latents: FittedCodec
+        self, codec: Transformed, transform: FittedTransform, latents: FittedCodec
     ) -> None:
+        self.codec = codec
+        self.dim = transform.encoder.inputs
         self.transform = transform
         self.latents = latents
         self.row_tensors: Mapping[str, RowTensor] = {
-            **{PREFIX + name: tensor for name, tensor in stage.row_tensors().items()},
+            **{PREFIX + name: tensor for name, tensor in codec.transform.row_tensors().items()},
             **{_outer(name): tensor for name, tensor in latents.row_tensors.items()},
         }
         self.shared_tensors: Tensors = {
             **{PREFIX + name: tensor for name, tensor in transform.tensors.items()},
             **{_outer(name): tensor for name, tensor in latents.shared_tensors.items()},
         }
-        self.info: Mapping[str, Any] = {**latents.info, **transform.info}
+        self.encoder_tensors: Tensors = {
+            **{PREFIX + name: tensor for name, tensor in transform.encoder_tensors.items()},
+            **{_outer(name): tensor for name, tensor in latents.encoder_tensors.items()},
+        }
+        self.info: Info = {**latents.info, **transform.info}
+
+    def clipped(self, rows: NDArray[Any], threads: int) -> int:
+        """Latents beyond the range of their codec."""
+        return self.latents.clipped(self.transform.latents(rows, threads), threads)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode the latents of a block."""

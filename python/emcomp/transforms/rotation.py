@@ -11,10 +11,12 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.checks import is_whole
-from emcomp.codec import Progress, RowTensor, Tensors
+from emcomp.codec import NOTHING, Info, RowTensor, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
-from emcomp.sources import Source, blocks
+from emcomp.reconstruction import ErrorSums
+from emcomp.sources import Source
 from emcomp.transforms.linear import NO_TENSORS, FittedTransform, LinearTransform
 
 ROW_SCALES: Mapping[str, RowTensor] = {"scales": RowTensor(np.float16, ())}
@@ -32,11 +34,9 @@ def check_seed(seed: object) -> None:
         raise InputError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
 
 
-def root_mean_square(source: Source, threads: int) -> float:
+def root_mean_square(source: Source, engine: Engine) -> float:
     """Of all entries of a source."""
-    sums = _core.SquaredError()
-    for block in blocks(source):
-        sums.update(block.rows, block.rows, threads)
+    sums = engine.fold("fit", source.shape, ErrorSums(source, source))
     return math.sqrt(sums.total / math.prod(source.shape))
 
 
@@ -82,14 +82,24 @@ class Rotate(LinearTransform):
         """What a row scale of 1 stands for."""
         return {"gain": RowTensor(np.float32, (1,))} if self.scales == "row" else NO_TENSORS
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Nothing is learned but the size of the entries, for the row scales."""
-        rotation = _core.rotation(source.shape[1], self.seed, inverse=False)
-        if self.scales == "none":
-            return FittedTransform(rotation)
-        progress("fit", 0, source.shape[0])
-        gain = np.array([root_mean_square(source, threads) or 1.0], np.float32)
-        return FittedTransform(rotation, scaling="row", gain=float(gain[0]), tensors={"gain": gain})
+        tensors = {}
+        if self.scales == "row":
+            tensors["gain"] = np.array([root_mean_square(source, engine) or 1.0], np.float32)
+        return self.restore(source.shape[1], tensors, NOTHING)
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One where rows have scales."""
+        return (1, 1) if self.scales == "row" else (0, 0)
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
+        """The rotation of the seed, and the size of the entries."""
+        rotation = _core.rotation(dim, self.seed, inverse=False)
+        gain = float(tensors["gain"][0]) if self.scales == "row" else 1.0
+        return FittedTransform(
+            self, rotation, scaling=self.scales, gain=gain, tensors=tensors, info=info
+        )
 
     def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:  # noqa: ARG002
         """The rotation back."""

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from emcomp import _core
-from emcomp.codec import Progress, RowTensor
+from emcomp.codec import NOTHING, Info, RowTensor, Tensors
+from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.gram import Matrix
 from emcomp.grammar import register
@@ -17,6 +18,7 @@ from emcomp.sources import Source
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
 from emcomp.transforms.linear import (
+    ENCODER,
     NO_TENSORS,
     FittedTransform,
     LinearTransform,
@@ -83,23 +85,39 @@ class Whiten(LinearTransform):
             tensors["offset"] = RowTensor(np.float32, (dim,))
         return tensors
 
-    def fit(self, source: Source, threads: int, progress: Progress) -> FittedTransform:
+    def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Eigenvectors of the Gram matrix of the (centred) rows.
 
         Raises:
             InputError: if the decoder has entries that float16 cannot hold.
         """
-        progress("fit", 0, source.shape[0])
         tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.floating]]] = {}
         centre = None
         if self.centre == "mean":
-            centre = mean_row(source, threads).astype(np.float32)
+            centre = mean_row(source, engine).astype(np.float32)
             tensors["offset"] = centre
         centre64 = None if centre is None else centre.astype(np.float64)
-        values, vectors = centred_axes(source, centre64, threads)
+        values, vectors = centred_axes(source, centre64, engine)
         encoder, decoder = self.maps(values, vectors)
         tensors["map"] = stored_map(decoder, self.map_dtype)
-        return FittedTransform(map_of(encoder), centre=centre, scaling=self.scales, tensors=tensors)
+        tensors[ENCODER] = encoder.astype(np.float32)
+        return self.restore(source.shape[1], tensors, NOTHING)
+
+    def fit_passes(self) -> tuple[int, int]:
+        """One for the mean, if it is wanted, and one for the sums about it."""
+        return (2, 2) if self.centre == "mean" else (1, 1)
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:  # noqa: ARG002
+        """The whitening map and its inverse."""
+        return FittedTransform(
+            self,
+            map_of(tensors[ENCODER]),
+            centre=tensors.get("offset"),
+            scaling=self.scales,
+            tensors={name: tensor for name, tensor in tensors.items() if name != ENCODER},
+            encoder_tensors={ENCODER: tensors[ENCODER]},
+            info=info,
+        )
 
     def maps(self, values: Matrix, vectors: Matrix) -> tuple[Matrix, Matrix]:
         """Encoder and decoder, arrays (dim, dim), for latents whose mean square is 1."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import InputError
+from emcomp.sources.mapped import MappedRows, handle_of
 
 BLOCK_BYTES = 64 << 20
 """Bytes of float32 rows in a block: large enough to keep all threads busy, small beside a table."""
@@ -47,12 +48,13 @@ def block_rows(dim: int, block_bytes: int = BLOCK_BYTES) -> int:
     return max(block_bytes // (4 * dim) // 256, 1) * 256
 
 
-def blocks(source: Source) -> Iterator[Block]:
-    """All rows of a source in order, block by block."""
+def blocks(source: Source, first: int = 0, count: int | None = None) -> Iterator[Block]:
+    """Rows [first, first + count) of a source in order, block by block; by default all of them."""
     rows, dim = source.shape
+    end = rows if count is None else first + count
     step = block_rows(dim)
-    for first in range(0, rows, step):
-        yield Block(first, source.read(first, min(step, rows - first)))
+    for begin in range(first, end, step):
+        yield Block(begin, source.read(begin, min(step, end - begin)))
 
 
 class ArraySource:
@@ -69,6 +71,14 @@ class ArraySource:
     def read(self, first: int, count: int) -> NDArray[Any]:
         """A view of rows [first, first + count)."""
         return self.array[first : first + count]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The array; of one mapped from a file the place in the file, not the rows."""
+        return {"array": handle_of(self.array) or self.array}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        array = state["array"]
+        self.array = array.map() if isinstance(array, MappedRows) else array
 
 
 def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
@@ -102,11 +112,17 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
 
 
 def as_source(X: Any, dtype: str | None = None) -> Source:
-    """A source over an array, a memory map, or anything that already is a source.
+    """A source over an array, a memory map, a Dask array, gensim's KeyedVectors, or what is a source.
 
     Raises:
         InputError: if X is none of these.
     """
+    if hasattr(X, "index_to_key"):  # gensim's KeyedVectors; as a sequence, NumPy would copy it
+        X = X.vectors
     if isinstance(X, Source) and not isinstance(X, np.ndarray):
         return X
+    if type(X).__module__.startswith("dask.array"):
+        from emcomp.sources.dask_arrays import DaskSource
+
+        return DaskSource(X, dtype)
     return ArraySource(check_matrix(X, dtype))

@@ -1,0 +1,15 @@
+// A table whose rows are kept by several readers, one after another: the shards of a large table.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "emcomp/row_reader.hpp"
+
+namespace emcomp {
+
+// The rows of all parts, in order. There is at least one part, and all have the same dimension.
+std::shared_ptr<const RowReader> make_concatenated_reader(
+    std::vector<std::shared_ptr<const RowReader>> parts);
+
+}  // namespace emcomp
