@@ -18,7 +18,9 @@ def test_import_takes_no_optional_library():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-@pytest.mark.parametrize(("extra", "library"), [("gensim", "gensim"), ("sklearn", "scikit-learn")])
+@pytest.mark.parametrize(
+    ("extra", "library"), [("gensim", "gensim"), ("sklearn", "scikit-learn"), ("torch", "torch")]
+)
 def test_missing_libraries_are_named(extra, library):
     result = run(f"import sys; sys.modules['{extra}'] = None; import emcomp.{extra}")
     assert f"emcomp.{extra} needs {library}: pip install 'emcomp[{extra}]'" in result.stderr

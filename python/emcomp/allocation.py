@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_tensors, refuse_nonfinite
-from emcomp.codec import NOTHING, Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
-from emcomp.errors import FormatError
+from emcomp.errors import FormatError, InputError
 from emcomp.gram import View, gram_matrix
 from emcomp.grammar import register
 from emcomp.sources import Block, Source
@@ -114,6 +114,12 @@ class Allocate(Codec):
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedAllocate:  # noqa: ARG002
         """The codec with its widths, scales and levels."""
         return FittedAllocate(self, tensors)
+
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Raise InputError: which codes there are depends on the widths that were found."""
+        raise InputError(
+            f"codec {self}: the tensors of a table of {shape[0]} x {shape[1]} depend on its rows"
+        )
 
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader over the codes of all widths."""

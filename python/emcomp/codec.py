@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+TensorLayout: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+"""Types and shapes of tensors by name."""
 Info: TypeAlias = Mapping[str, Any]
 """What JSON has."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -117,6 +119,10 @@ class Codec(Stage, ABC):
     @abstractmethod
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCodec:
         """The codec as it was fitted to rows of ``dim`` entries, from `FittedCodec.tensors`."""
+
+    @abstractmethod
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """What a compressed table of this shape consists of, codes first."""
 
     @abstractmethod
     def nbytes(self, shape: tuple[int, int]) -> int:

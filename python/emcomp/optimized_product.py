@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import NOTHING, FittedCodec, Info, RowTensor, Tensors
+from emcomp.checks import refuse_nonfinite
+from emcomp.codec import NOTHING, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.gram import Matrix, View, pair_sums
 from emcomp.grammar import register
@@ -96,10 +96,14 @@ class OptimizedProductQuantization(ProductQuantization):
         """The codec with its rotation and codebook."""
         return FittedOptimizedProduct(self, tensors)
 
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Codes, codebook and the rotation back."""
+        rotation = RowTensor(self.map_dtype, (shape[1], shape[1]))
+        return {**super().tensor_layout(shape), "map": rotation}
+
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader over ``codes``, ``codebook`` and ``map``, the rotation back."""
         latents = super().reader(shape, tensors)
-        check_tensors(self, tensors, {"map": (self.map_dtype, (shape[1], shape[1]))})
         return _core.transformed_reader(
             latents, map_of(tensors["map"]), False, None, None, 1.0, False
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
@@ -140,16 +140,20 @@ class ProductQuantization(Codec):
         """The codec with its codebook."""
         return FittedProduct(self, tensors["codebook"])
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebook``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codewords of all parts side by side."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebook": (np.float32, (2**self.bits, dim)),
         }
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebook``."""
+        dim = shape[1]
         if self.parts > dim:
             raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
-        check_tensors(self, tensors, expected)
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
 
 

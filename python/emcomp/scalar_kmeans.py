@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
@@ -128,14 +128,18 @@ class KMeans(Codec):
         """The codec with its levels."""
         return FittedKMeans(self, dim, tensors["levels"], info)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``levels``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and levels of each group of columns."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
             "levels": (np.float32, self.levels_shape(dim)),
         }
-        check_tensors(self, tensors, expected)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``levels``."""
+        dim = shape[1]
+        check_tensors(self, tensors, self.tensor_layout(shape))
         levels = tensors["levels"]
         if not np.isfinite(levels).all():
             raise FormatError(f"codec {self}: tensor 'levels' has entries that are not finite")

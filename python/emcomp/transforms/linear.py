@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +18,7 @@ from emcomp.codec import (
     FittedCodec,
     Info,
     RowTensor,
+    TensorLayout,
     Tensors,
     Transform,
 )
@@ -28,6 +29,7 @@ from emcomp.sources import Block, Source, block_rows
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""
+Tensor = TypeVar("Tensor")
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
@@ -244,22 +246,36 @@ class Transformed(Codec):
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransformed:
         """The codec from the tensors of both parts."""
-        own = {name.removeprefix(PREFIX): t for name, t in tensors.items() if _is_own(name)}
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        own, inner = split_tensors(tensors)
         transform = self.transform.restore(dim, own, info)
         latents = self.latents.restore(self.transform.latent_dim(dim), inner, info)
         return FittedTransformed(self, transform, latents)
 
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """The tensors of the latents' codec, then those of the transform."""
+        rows, dim = shape
+        latents = self.latents.tensor_layout((rows, self.transform.latent_dim(dim)))
+        return {
+            **{_outer(name): tensor for name, tensor in latents.items()},
+            **{PREFIX + name: tensor for name, tensor in self._own_layout(shape).items()},
+        }
+
+    def _own_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        rows, dim = shape
+        return {
+            **self.transform.shared_tensors(dim),
+            **{
+                name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
+                for name, tensor in self.transform.row_tensors().items()
+            },
+        }
+
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of rows over the reader of latents."""
         rows, dim = shape
-        expected = {
-            name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
-            for name, tensor in self.transform.row_tensors().items()
-        }
-        own = own_tensors(tensors)
-        check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
-        latents = self._latent_reader(shape, tensors)
+        own, inner = split_tensors(tensors)
+        check_tensors(self, own, self._own_layout(shape))
+        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
         decoder = self.transform.decoder(dim, own)
         if decoder is None:
             return latents
@@ -275,8 +291,8 @@ class Transformed(Codec):
 
     def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:
         """The latents, where there are fewer of them than entries of a row and none is lost."""
-        dim = shape[1]
-        own = own_tensors(tensors)
+        rows, dim = shape
+        own, inner = split_tensors(tensors)
         if "map" not in own or self.transform.elu:
             return None
         decoder = np.vstack([own[name] for name in ("map", "offset") if name in own])
@@ -286,12 +302,8 @@ class Transformed(Codec):
         strengths = np.linalg.svd(decoder.astype(np.float64), compute_uv=False)
         if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
             return None
-        return Factor(width, self._latent_reader(shape, tensors), own.get("scales"))
-
-    def _latent_reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        rows, dim = shape
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
-        return self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        return Factor(width, latents, own.get("scales"))
 
 
 class FittedTransformed(FittedCodec):
@@ -329,13 +341,14 @@ class FittedTransformed(FittedCodec):
         self.latents.encode(Block(block.first, latents), inner, threads)
 
 
-def _is_own(name: str) -> bool:
-    return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
-
-
-def own_tensors(tensors: Tensors) -> dict[str, NDArray[Any]]:
-    """The tensors of the first transform, by the names that it knows them by."""
-    return {name.removeprefix(PREFIX): t for name, t in tensors.items() if _is_own(name)}
+def split_tensors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of the first transform, and those of the codec after it, by the names they give."""
+    own: dict[str, Tensor] = {}
+    inner: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        is_own = name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+        (own if is_own else inner)[name.removeprefix(PREFIX)] = tensor
+    return own, inner
 
 
 def _outer(name: str) -> str:
