@@ -41,7 +41,8 @@ namespace {
 constexpr std::size_t kMessageBytes = 1024;
 thread_local char message[kMessageBytes] = "";  // fixed, so that saying it cannot fail
 
-emcomp_status fail(emcomp_status status, const std::string& text) {
+emcomp_status fail(emcomp_status status, std::string text) {
+  std::replace(text.begin(), text.end(), '\0', '?');  // words may have any bytes
   std::snprintf(message, kMessageBytes, "%s", text.c_str());
   return status;
 }
