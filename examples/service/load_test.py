@@ -3,7 +3,8 @@
     python load_test.py [--table TABLE.emcomp] [--seconds 10]
 
 Needs `wrk` (a package of that name in Debian) and Linux. Without a table it makes one of random
-rows with words. Requests come from one thread of wrk over 32 connections that stay open.
+rows with words. Requests come from one thread of wrk over 32 connections that stay open,
+4 for nearest words.
 """
 
 from __future__ import annotations
@@ -25,19 +26,38 @@ import numpy as np
 import emcomp
 
 HERE = Path(__file__).parent
-CONNECTIONS = 32
+TIMEOUT = 30  # seconds
 ROWS, DIM = 100_000, 300
 
+
+class Scenario(NamedTuple):
+    """Requests of one kind."""
+
+    path: str
+    ids: int
+    accept: str
+    connections: int
+
+
 SCENARIOS = {
-    "1 row, JSON": ("rows", 1, ""),
-    "16 rows, JSON": ("rows", 16, ""),
-    "16 rows, float32": ("rows", 16, "application/octet-stream"),
-    "10 nearest words, JSON": ("nearest", 1, ""),
+    "1 row, JSON": Scenario("rows", 1, "", 32),
+    "16 rows, JSON": Scenario("rows", 16, "", 32),
+    "16 rows, float32": Scenario("rows", 16, "application/octet-stream", 32),
+    "10 nearest words, JSON": Scenario("nearest", 1, "", 4),
 }
+SPEED_TABLE = """
+| workers | request | a second | p50 | p90 | p99 | failed |
+|---|---|---|---|---|---|---|"""
+MEMORY_TABLE = """
+| workers | RSS, MB | PSS, MB | RSS of the table | PSS of the table |
+|---|---|---|---|---|"""
+RELOAD_TABLE = """
+| workers | reloads under load | requests | failed |
+|---|---|---|---|"""
 
 # Ids are drawn anew for every request.
 SCRIPT = """
-math.randomseed({seed})
+math.randomseed(1)
 local headers = {{["Accept"] = "{accept}"}}
 request = function()
   local ids = {{}}
@@ -56,11 +76,14 @@ class Load(NamedTuple):
     requests: int
 
 
-def run_wrk(url: str, seconds: float, script: str, folder: Path) -> Load:
+def run_wrk(url: str, table: Path, scenario: Scenario, seconds: float) -> Load:
     """Requests as fast as they are answered, for some seconds."""
-    path = folder / "requests.lua"
-    path.write_text(script)
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", "-s", str(path)]
+    path, ids, accept, connections = scenario
+    script = table.with_suffix(".lua")
+    rows = len(emcomp.open(table))
+    script.write_text(SCRIPT.format(accept=accept, count=ids, rows=rows, path=path))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", f"--timeout={TIMEOUT}s"]
+    command += ["--latency", "-s", str(script)]
     said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     errors = re.search(
         r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said
@@ -86,7 +109,7 @@ class Service:
         self._command = [sys.executable, str(HERE / "serve.py"), str(table)]
         self._command += ["--port", str(port), "--workers", str(workers)]
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Service:  # noqa: PYI034
         self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
         for _ in range(300):
             try:
@@ -129,10 +152,14 @@ def memory(folder: Path, table: Path) -> str:
 
     def sums(text: str) -> str:
         kinds = ("Rss", "Pss")
-        totals = [sum(map(int, re.findall(rf"^{k}:\s+(\d+) kB", text, re.M))) for k in kinds]
+        totals = [
+            sum(map(int, re.findall(rf"^{k}:\s+(\d+) kB", text, re.MULTILINE))) for k in kinds
+        ]
         return " | ".join(f"{total / 1024:.0f}" for total in totals)
 
-    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", (folder / "smaps").read_text(), flags=re.M)
+    maps = re.split(
+        r"^(?=[0-9a-f]+-[0-9a-f]+ )", (folder / "smaps").read_text(), flags=re.MULTILINE
+    )
     of_table = "".join(part for part in maps if str(table) in part.partition("\n")[0])
     return f"{sums((folder / 'smaps_rollup').read_text())} | {sums(of_table)}"
 
@@ -143,29 +170,21 @@ def make_table(path: Path) -> None:
     emcomp.compress(X, "uniform:4", words=[f"word{i}" for i in range(ROWS)]).save(path)
 
 
-def load_scenarios(table: Path, workers: int, seconds: float, folder: Path) -> list[str]:
-    """Lines of speed, latency and memory."""
-    rows = len(emcomp.open(table))
+def load_scenarios(table: Path, workers: int, seconds: float) -> list[str]:
+    """Prints lines of speed and latency; returns lines of memory."""
     with Service(table, workers) as service:
-        lines = []
-        for name, (path, count, accept) in SCENARIOS.items():
-            script = SCRIPT.format(seed=1, accept=accept, count=count, rows=rows, path=path)
-            load = run_wrk(service.url, seconds, script, folder)
+        for name, scenario in SCENARIOS.items():
+            load = run_wrk(service.url, table, scenario, seconds)
             latencies = " | ".join(load.latencies[part] for part in ("50", "90", "99"))
-            lines.append(
-                f"| {workers} | {name} | {load.per_second:,.0f} | {latencies} | {load.failed} |"
-            )
-        lines.append("")
-        lines += [f"| {workers} | {memory(worker, table)} |" for worker in service.workers()]
-    return lines
+            print(f"| {workers} | {name} | {load.per_second:,.0f} | {latencies} | {load.failed} |")
+        return [f"| {workers} | {memory(worker, table)} |" for worker in service.workers()]
 
 
-def load_reloads(table: Path, workers: int, seconds: float, folder: Path) -> str:
+def load_reloads(table: Path, workers: int, seconds: float) -> str:
     """Replaces the file again and again under load."""
-    script = SCRIPT.format(seed=2, accept="", count=1, rows=len(emcomp.open(table)), path="rows")
     with Service(table, workers) as service:
         renamer = subprocess.Popen([sys.executable, "-c", RENAMER, str(table), f"{seconds:g}"])
-        load = run_wrk(service.url, seconds, script, folder)
+        load = run_wrk(service.url, table, SCENARIOS["1 row, JSON"], seconds)
         renamer.wait()
         reloads = service.reloads()
     return f"| {workers} | {reloads} | {load.requests:,} | {load.failed} |"
@@ -189,29 +208,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        table = folder / "table.emcomp"
+        table = Path(name) / "table.emcomp"
         if arguments.table is None:
             make_table(table)
         else:
             shutil.copyfile(arguments.table, table)
-        print(f"{emcomp.open(table)!r}\n")
-        print(
-            "| workers | request | a second | p50 | p90 | p99 | failed |\n|---|---|---|---|---|---|---|"
-        )
-        memories = []
+        print(repr(emcomp.open(table)), SPEED_TABLE, sep="\n")
+        memories = [
+            line for workers in (1, 2) for line in load_scenarios(table, workers, arguments.seconds)
+        ]
+        print(MEMORY_TABLE, *memories, sep="\n")
+        print(RELOAD_TABLE)
         for workers in (1, 2):
-            lines = load_scenarios(table, workers, arguments.seconds, folder)
-            at = lines.index("")
-            print(*lines[:at], sep="\n")
-            memories += lines[at + 1 :]
-        print(
-            "\n| workers | RSS, MB | PSS, MB | RSS of the table | PSS of the table |\n|---|---|---|---|---|"
-        )
-        print(*memories, sep="\n")
-        print("\n| workers | reloads under load | requests | failed |\n|---|---|---|---|")
-        for workers in (1, 2):
-            print(load_reloads(table, workers, arguments.seconds, folder))
+            print(load_reloads(table, workers, arguments.seconds))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import orjson
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
 from live_table import LiveTable
 from metrics import RELOAD_FAILURES, RELOADS, ROWS, TABLE_ROWS, CountRequests, exposition
@@ -61,6 +62,8 @@ async def follow(live: LiveTable, seconds: float) -> None:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the table, and follow its file as long as the service runs."""
+    # Searches use a processor each: more of them at once would only keep lookups waiting.
+    current_default_thread_limiter().total_tokens = os.cpu_count() or 1
     live = app.state.live = LiveTable(os.environ["EMCOMP_TABLE"])
     TABLE_ROWS.set(len(live.table))
     task = asyncio.create_task(follow(live, float(os.environ["EMCOMP_RELOAD_SECONDS"])))
