@@ -41,34 +41,36 @@ namespace {
 constexpr std::size_t kMessageBytes = 1024;
 thread_local char message[kMessageBytes] = "";  // fixed, so that saying it cannot fail
 
-emcomp_status fail(emcomp_status status, std::string text) {
-  std::replace(text.begin(), text.end(), '\0', '?');  // words may have any bytes
-  std::snprintf(message, kMessageBytes, "%s", text.c_str());
+emcomp_status say(emcomp_status status, const char* context, const char* text) {
+  std::snprintf(message, kMessageBytes, "%s%s%s", context, *context == '\0' ? "" : ": ", text);
   return status;
+}
+
+emcomp_status fail(emcomp_status status, const std::string& text) {
+  return say(status, "", text.c_str());
 }
 
 emcomp_status invalid(const std::string& text) { return fail(EMCOMP_INVALID_ARGUMENT, text); }
 
 // Runs a function's work; nothing is thrown past this. `context` is put before the message.
 template <class Work>
-emcomp_status guarded(Work work, const std::string& context = "") noexcept {
+emcomp_status guarded(Work work, const char* context = "") noexcept {
   try {
     return work();
   } catch (const InputError& error) {
-    return fail(EMCOMP_INVALID_ARGUMENT, context + error.what());
+    return say(EMCOMP_INVALID_ARGUMENT, context, error.what());
   } catch (const CorruptFileError& error) {
-    return fail(EMCOMP_CORRUPT_FILE, context + error.what());
+    return say(EMCOMP_CORRUPT_FILE, context, error.what());
   } catch (const FormatError& error) {
-    return fail(EMCOMP_NOT_A_TABLE, context + error.what());
+    return say(EMCOMP_NOT_A_TABLE, context, error.what());
   } catch (const std::system_error& error) {
-    return fail(EMCOMP_IO_ERROR, error.what());
+    return say(EMCOMP_IO_ERROR, context, error.what());
   } catch (const std::bad_alloc&) {
-    std::snprintf(message, kMessageBytes, "out of memory");
-    return EMCOMP_OUT_OF_MEMORY;
+    return say(EMCOMP_OUT_OF_MEMORY, context, "out of memory");
   } catch (const std::exception& error) {
-    return fail(EMCOMP_INTERNAL, error.what());
+    return say(EMCOMP_INTERNAL, context, error.what());
   } catch (...) {
-    return fail(EMCOMP_INTERNAL, "an unknown error");
+    return say(EMCOMP_INTERNAL, context, "an unknown error");
   }
 }
 
@@ -130,7 +132,7 @@ emcomp_status open(const char* path, emcomp_table** table) {
         *table = std::make_unique<emcomp_table>(path).release();
         return EMCOMP_OK;
       },
-      std::string(path) + ": ");
+      path);
 }
 
 void close(emcomp_table* table) { const std::unique_ptr<emcomp_table> last(table); }
@@ -229,8 +231,9 @@ emcomp_status find_word(const emcomp_table* table, const char* word, std::size_t
     const auto found =
         find(*table->opened.words, {reinterpret_cast<const std::uint8_t*>(word), length});
     if (!found) {
-      return fail(EMCOMP_UNKNOWN_WORD,
-                  "the word '" + std::string(word, length) + "' is not in the table");
+      std::string printed(word, length);
+      std::replace(printed.begin(), printed.end(), '\0', '?');
+      return fail(EMCOMP_UNKNOWN_WORD, "the word '" + printed + "' is not in the table");
     }
     *row = *found;
     return EMCOMP_OK;

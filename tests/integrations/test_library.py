@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import re
 import runpy
 import shutil
 import subprocess
@@ -422,3 +423,28 @@ def test_programs_say_what_went_wrong(programs, program, path):
     assert failed(path.with_name("missing"), "dog").startswith("status 6: ")
     assert failed(path, "unknown").startswith("status 3: ")
     assert "EMCOMP_ISA" in failed(path, "dog", EMCOMP_ISA="v9")
+
+
+def document_blocks(language):
+    text = (ROOT / "docs" / "library.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(("language", "standard"), [("cpp", "c++20"), ("c", "c99")])
+def test_examples_of_the_document_compile(prefix, tmp_path, language, standard):
+    (block,) = document_blocks(language)
+    includes = "".join(re.findall(r"#include.*\n", block))
+    body = block.replace(includes, "")
+    source = tmp_path / f"example.{language}"
+    headers = {"cpp": "#include <iostream>\n", "c": "#include <stdio.h>\n#include <stdlib.h>\n"}
+    source.write_text(f"{headers[language]}{includes}int main() {{\n{body}return 0;\n}}\n")
+    compiler = "c++" if language == "cpp" else "cc"
+    run(compiler, f"-std={standard}", "-fsyntax-only", f"-I{prefix / 'include'}", source)
+
+
+def test_the_example_in_python_runs(prefix, path):
+    (block,) = document_blocks("python")
+    block = block.replace("libemcomp.so.1", str(prefix / "lib" / "libemcomp.so.1"))
+    block = block.replace("glove.emcomp", str(path))
+    rows = run(sys.executable, "-c", f"{block}\nprint(*rows)").split()
+    assert [*map(float, rows)] == emcomp.open(path)[[3, 5]].ravel().tolist()
