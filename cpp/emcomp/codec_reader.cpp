@@ -22,18 +22,18 @@ enum class Map : std::uint8_t { kNone, kRotation, kDense, kOrthonormal };
 
 struct Transform {
   std::string_view name;
+  const char* centre;  // its options' defaults
+  const char* scales;
   Map map;
-  const char* centre = "none";  // its options' defaults
-  const char* scales = "none";
   bool has_gain = false;  // where rows have scales
 };
 
 constexpr Transform kTransforms[] = {
-    {.name = "pca", .map = Map::kNone},
-    {.name = "rotate", .map = Map::kRotation, .has_gain = true},
-    {.name = "whiten", .map = Map::kDense, .centre = "mean", .scales = "row"},
-    {.name = "svd", .map = Map::kOrthonormal},
-    {.name = "direction", .map = Map::kOrthonormal},
+    {.name = "pca", .centre = "none", .scales = "none", .map = Map::kNone},
+    {.name = "rotate", .centre = "none", .scales = "none", .map = Map::kRotation, .has_gain = true},
+    {.name = "whiten", .centre = "mean", .scales = "row", .map = Map::kDense},
+    {.name = "svd", .centre = "none", .scales = "none", .map = Map::kOrthonormal},
+    {.name = "direction", .centre = "none", .scales = "none", .map = Map::kOrthonormal},
 };
 
 const Transform& find_transform(const StageTensors& from) {

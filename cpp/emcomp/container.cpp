@@ -38,7 +38,8 @@ std::optional<std::uint64_t> parse_digits(std::string_view digits) {
   const bool known = digits.size() == kDigits &&
                      digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   if (!known) return std::nullopt;
-  std::from_chars(digits.data(), digits.data() + kDigits, value, 16);
+  const char* begin = digits.data();
+  std::from_chars(begin, begin + kDigits, value, 16);
   return value;
 }
 
@@ -70,7 +71,8 @@ std::int64_t sealed_format(Bytes header) {
   std::string_view rest = text_of(header).substr(kLengthBytes + kBegin.size());
   std::int64_t format = 0;
   const std::size_t number = std::min(rest.find_first_not_of("0123456789"), rest.size());
-  const auto parsed = std::from_chars(rest.data(), rest.data() + number, format);
+  const char* begin = rest.data();
+  const auto parsed = std::from_chars(begin, begin + number, format);
   rest.remove_prefix(number);
   const std::size_t at = header.size() - rest.size() + kBeforeChecksum.size();
   if (number < 1 || number > 9 || parsed.ec != std::errc{} || !rest.starts_with(kBeforeChecksum) ||
