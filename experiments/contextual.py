@@ -1,0 +1,76 @@
+"""What compressing the word piece table of a sentence encoder does to its sentence similarities.
+
+The table of all-MiniLM-L6-v2 is replaced by each compressed one, nothing is trained, and the encoder
+is judged on the test set of STS-B. Points are kept in ``docs/evidence/contextual.json``;
+`experiments.evidence` makes the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from experiments.data import DOCS, MINILM, load_table
+from experiments.measuring import Bench, is_random, once
+from experiments.points import Points
+from experiments.rivals import BITS, rivals
+from experiments.sentence_encoder import Encoder, StsB
+
+POINTS = DOCS / "evidence" / "contextual.json"
+KEY = ("table", "rows", "codec", "budget", "seed")
+QUICK = ("uniform", "whitened", "svd")
+
+
+def run(points: Points, seeds: int, quick: bool) -> None:
+    """Measure what is missing, all codecs with one seed before the next."""
+    X = load_table(MINILM)
+    bench = Bench(MINILM, X)
+    task = StsB(pairs=100 if quick else None)
+
+    def start() -> Encoder:
+        encoder = Encoder()
+        encoder.use_table(X)
+        base["score"] = task.score(encoder)
+        return encoder
+
+    base: dict[str, Any] = {}
+    encoder = once(start)
+    shared = {"table": MINILM, "rows": len(X)}
+    key = {**shared, "codec": "float:32", "budget": 32, "seed": 0}
+    points.get(key, lambda: (encoder(), {"method": "uncompressed", "bits": 32, **base["score"]})[1])
+    for seed in range(seeds):
+        for bits in BITS[:1] if quick else BITS:
+            for method, codec in rivals(X.shape, bits):
+                if method == "pca" or (seed and not is_random(codec)):
+                    continue  # the encoder needs all columns
+                if quick and method not in QUICK:
+                    continue
+                key = {**shared, "codec": codec, "budget": bits, "seed": seed}
+
+                def measure(method: str = method, codec: str = codec, seed: int = seed) -> Any:
+                    table = bench.table(codec, seed)
+                    encoder().use_table(table.decode())
+                    scores = task.score(encoder())
+                    size = {"method": method, "bits": table.bits_per_entry}
+                    return {**size, **scores, **bench.measure(table)}
+
+                points.get(key, measure)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="of codecs that have one")
+    parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            run(Points(Path(folder) / POINTS.name, KEY), 1, True)
+        return
+    run(Points(POINTS, KEY), arguments.seeds, False)
+
+
+if __name__ == "__main__":
+    main()
