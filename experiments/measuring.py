@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.data import ROOT
 from numpy.typing import NDArray
 
 import emcomp
 from emcomp.evaluation import Evaluation
 from emcomp.measures.registry import resolve_measures
 from emcomp.sources import as_source, blocks
-from experiments.data import ROOT
 
 KEPT = ROOT / "build" / "tables"
 _LONG = 5.0  # seconds of fitting from which a table is worth keeping

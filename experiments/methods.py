@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import emcomp
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS, load_table
 from experiments.measuring import Bench, compress_timed, is_known, largest, once, with_seed
 from experiments.points import Points
 from experiments.tables import figure, markdown
+
+import emcomp
 
 BITS = (1, 2, 4)
 SLACK = 1.001  # a few levels more than uniform's one step are not another size
@@ -71,15 +73,20 @@ def wanted(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, int, str]
                     yield method, bits, codec
 
 
+def measure(bench: Callable[[], Bench], context: dict[str, Any], codec: str) -> dict[str, Any]:
+    """What a point holds beside its key."""
+    return {**context, **bench().compress(codec)[1]}
+
+
 def run(points: Points, names: list[str], rows: int | None, quick: bool, retime: bool) -> None:
     """Measure what is missing; with ``retime`` measure the times of all again."""
     for name in names:
         X = load_table(name, rows)
-        bench = once(lambda name=name, X=X: Bench(name, X))
+        bench = once(partial(Bench, name, X))
         for method, bits, codec in wanted(X.shape, quick):
             key = {"table": name, "rows": len(X), "codec": codec, "seed": 0}
             context = {"method": method, "budget": bits}
-            point = points.get(key, lambda c=codec, k=context: {**k, **bench().compress(c)[1]})
+            point = points.get(key, partial(measure, bench, context, codec))
             if retime:
                 points.put({**point, **compress_timed(X, with_seed(codec, 0))[1]})
 

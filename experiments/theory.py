@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, load_table
+from experiments.points import Points
 from numpy.typing import NDArray
 
 import emcomp
-from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, load_table
-from experiments.measuring import Bench
-from experiments.points import Points
 
 POINTS = DOCS / "evidence" / "theory.json"
 KEY = ("theorem", "table", "rows", "codec")
@@ -70,9 +70,8 @@ def explained(basis: NDArray[Any], label: NDArray[Any]) -> float:
     return float(np.square(basis.T @ centred).sum() / np.square(centred).sum())
 
 
-def bound(bench: Bench, bits: int) -> dict[str, float]:
+def bound(X: NDArray[Any], bits: int) -> dict[str, float]:
     """Theorem 2 at one width: the bound, what it bounds, and the estimate for our quantizer."""
-    X = bench.X
     a = emcomp.bound_conditioning(
         float(emcomp.spectrum(X, threads=1).singular_values[-1]), float(np.abs(X).max()), len(X)
     )
@@ -103,18 +102,17 @@ def run(points: Points, names: list[str], rows: int | None) -> None:
         for codec in REGRESSED:
             points.get(
                 {"theorem": 1, "table": name, "rows": len(X), "codec": codec},
-                lambda codec=codec, X=X, U=U, label=rank_label: regression(U, codec, X, label),
+                partial(regression, U, codec, X, rank_label),
             )
     tables = {EMBEDDINGS[name]: (name, load_table(name, rows)) for name in names}
     size = (min(rows or 10_000, 10_000), 100)
     tables["even"] = ("even", even_table(*size, 0))
     tables["decaying"] = ("decaying", even_table(*size, 1))
     for name, X in tables.values():
-        bench = Bench(name, X)
         for bits in range(1, 9):
             points.get(
                 {"theorem": 2, "table": name, "rows": len(X), "codec": f"uniform:{bits}"},
-                lambda bench=bench, bits=bits: bound(bench, bits),
+                partial(bound, X, bits),
             )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -80,18 +81,19 @@ def wanted(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, float, st
                 yield template.replace(":{}", ""), ratio, codec, 0
 
 
+def measure(bench: Callable[[], Bench], method: str, codec: str, seed: int) -> dict[str, Any]:
+    """What a point holds beside its key."""
+    return {"method": method, **bench().compress(codec, seed)[1]}
+
+
 def run(points: Points, names: list[str], rows: int | None, quick: bool, retime: bool) -> None:
     """Measure what is missing; with ``retime`` measure the times of all again."""
     for name in names:
         X = load_table(name, rows)
-        bench = once(lambda name=name, X=X: Bench(name, X, MEASURES))
+        bench = once(partial(Bench, name, X, MEASURES))
         for method, ratio, codec, seed in wanted(X.shape, quick):
             key = {"table": name, "rows": len(X), "codec": codec, "target": ratio, "seed": seed}
-
-            def measure(codec: str = codec, seed: int = seed, method: str = method) -> Any:
-                return {"method": method, **bench().compress(codec, seed)[1]}
-
-            point = points.get(key, measure)
+            point = points.get(key, partial(measure, bench, method, codec, seed))
             if retime:
                 points.put({**point, **compress_timed(X, with_seed(codec, seed))[1]})
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import emcomp
 from experiments.data import DOCS, GLOVE, SGNS, load_table, load_words
 from experiments.measuring import Bench, is_random, once
 from experiments.points import Points
 from experiments.rivals import BITS, rivals
 from experiments.word_tasks import WordTasks
+
+import emcomp
 
 POINTS = DOCS / "evidence" / "words.json"
 KEY = ("table", "rows", "codec", "budget", "seed")
@@ -60,17 +62,17 @@ def run(points: Points, name: str, points_wanted: Iterable[Wanted], limit: int |
         {**shared, "codec": "float:32", "budget": 32, "seed": 0},
         lambda: {"method": "uncompressed", "bits": 32, **tasks.score(tuned())},
     )
+
+    def measure(method: str, codec: str, seed: int) -> dict[str, Any]:
+        tuned()
+        table = bench.table(codec, seed)
+        # A table of fewer columns, pca's, has fewer entries than the original.
+        bits = table.bits_per_entry * table.dim / X.shape[1]
+        return {"method": method, "bits": bits, **tasks.score(table), **bench.measure(table)}
+
     for method, codec, budget, seed in points_wanted:
-
-        def measure(method: str = method, codec: str = codec, seed: int = seed) -> Any:
-            tuned()
-            table = bench.table(codec, seed)
-            # A table of fewer columns, pca's, has fewer entries than the original.
-            bits = table.bits_per_entry * table.dim / X.shape[1]
-            return {"method": method, "bits": bits, **tasks.score(table), **bench.measure(table)}
-
         key = {**shared, "codec": codec, "budget": budget, "seed": seed}
-        points.get(key, measure)
+        points.get(key, partial(measure, method, codec, seed))
 
 
 def main() -> None:
