@@ -16,7 +16,7 @@ from typing import Any
 from experiments.data import DOCS, MINILM, load_table
 from experiments.measuring import Bench, is_random, once
 from experiments.points import Points
-from experiments.rivals import BITS, rivals
+from experiments.rivals import BETWEEN, BITS, rivals
 from experiments.sentence_encoder import Encoder, StsB
 
 POINTS = DOCS / "evidence" / "contextual.json"
@@ -49,7 +49,7 @@ def run(points: Points, seeds: int, quick: bool) -> None:
     shared = {"table": MINILM, "rows": len(X)}
     points.get({**shared, "codec": "float:32", "budget": 32, "seed": 0}, measure_original)
     for seed in range(seeds):
-        for bits in BITS[:1] if quick else BITS:
+        for bits in BITS[:1] if quick else (*BITS, *BETWEEN):
             for method, codec in rivals(X.shape, bits):
                 unwanted = method == "pca"  # the encoder needs all columns
                 unwanted |= quick and method not in QUICK

@@ -8,6 +8,9 @@ from experiments.measuring import is_known, largest
 
 BITS = (4, 2, 1, 0.5)
 """Bits of an entry: 8, 16, 32 and 64 times smaller than float32."""
+BETWEEN = (6, 3)
+"""Widths of scalar codes alone, which a whitened one can take where its map would exceed 8 or 4."""
+SCALAR = ("uniform", "k-means", "rotated", "whitened")
 SLACK = 1.02  # rows are whole bytes, and dccl rounds its number of codes
 RIVALS = {
     "uniform": "uniform:BITS",
@@ -38,6 +41,8 @@ def rivals(shape: tuple[int, int], bits: float) -> Iterator[tuple[str, str]]:
     rows, dim = shape
     for method, usual in RIVALS.items():
         template = HALF_BIT.get(method, usual) if bits < 1 else usual
+        if bits in BETWEEN and method not in SCALAR:
+            continue
         if not is_known(template) or ("BITS" in template and bits < 1):
             continue
         if "BITS" in template:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from experiments.data import DOCS, GLOVE, SGNS, load_table, load_words
 from experiments.measuring import Bench, is_random, once
 from experiments.points import Points
-from experiments.rivals import BITS, rivals
+from experiments.rivals import BETWEEN, BITS, rivals
 from experiments.word_tasks import WordTasks
 
 import emcomp
@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
 def wanted(shape: tuple[int, int], seeds: int, quick: bool) -> Iterator[Wanted]:
     """All codecs with one seed before the next."""
     for seed in range(seeds):
-        for bits in BITS[:1] if quick else BITS:
+        for bits in BITS[:1] if quick else (*BITS, *BETWEEN):
             for method, codec in rivals(shape, bits):
                 if (not quick or method in QUICK) and (not seed or is_random(codec)):
                     yield Wanted(method, codec, bits, seed)

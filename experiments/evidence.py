@@ -1,0 +1,284 @@
+"""Tables and figures of ``docs/evidence.md`` from the raw points in ``docs/evidence``.
+
+The document's text is written by hand; a table stands between ``<!-- name -->`` and ``<!-- end -->``
+and is written again from the points. Figures go to ``docs/images``. Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable
+from statistics import mean, stdev
+from typing import Any
+
+from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS
+from experiments.evidence_figures import draw
+from experiments.rivals import BITS, RIVALS
+from experiments.tables import figure, markdown
+
+import emcomp
+
+DOCUMENT = DOCS / "evidence.md"
+TASKS = {
+    "sentences": ("mr", "sst2", "sst5", "subj"),
+    "similarity": ("men", "ws353", "simlex999"),
+    "analogies": ("google",),
+    "STS-B": ("sts_b_spearman",),
+}
+"""What is averaged under a heading."""
+STUDIES = {
+    SGNS: ("sentences", "similarity", "analogies"),
+    GLOVE: ("sentences", "similarity", "analogies"),
+    MINILM: ("STS-B",),
+}
+MEASURES = {
+    "overlap_lost": "1 - EOS",
+    "overlap_lost_centred": "1 - EOS, centred",
+    "squared_error": "squared error",
+    "linear_map_error": "linear-map error",
+    "orthogonal_map_error": "orthogonal-map error",
+    "pip_loss": "PIP loss",
+    "delta": "Delta",
+    "delta_max": "Delta max",
+    "mean_cosine_distance": "cosine distance",
+    "mean_cosine_distance_centred": "cosine distance, centred",
+    "neighbour_overlap": "neighbours",
+    "neighbour_overlap_centred": "neighbours, centred",
+    "similarity_spearman_centred": "similarities, centred",
+}
+HIGHER = ("neighbour_overlap", "neighbour_overlap_centred", "similarity_spearman_centred")
+PUBLISHED_METHODS = ("uniform", "uniform, stochastic", "k-means", "dccl", "svd")
+"""What May et al. compared; the rank-k table with all its columns stands for the k columns."""
+BUDGETS = (8, 4, 2, 1, 0.5)
+Point = dict[str, Any]
+
+
+def load(name: str) -> list[Point]:
+    """Points of a study; task scores under their headings as well."""
+    path = DOCS / "evidence" / f"{name}.json"
+    points: list[Point] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    for point in points:
+        for heading, tasks in TASKS.items():
+            if all(task in point for task in tasks):
+                point[heading] = mean(point[task] for task in tasks)
+    return points
+
+
+def groups(points: Iterable[Point]) -> dict[tuple[str, float], list[Point]]:
+    """Points by method and budget: what differs in the seed alone is together."""
+    found: dict[tuple[str, float], list[Point]] = {}
+    for point in points:
+        found.setdefault((point["method"], point["budget"]), []).append(point)
+    return found
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and standard deviation where there are several."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def scores(points: list[Point], name: str) -> str:
+    """Task scores by method and size."""
+    own = groups(point for point in points if point["table"] == name)
+    headings = STUDIES[name]
+    base = own[("uncompressed", 32)][0]
+    header = ["method", *(f"{h} {32 / bits:g}x" for h in headings for bits in BITS)]
+    lines = [["uncompressed", *(f"{base[h]:.3f}" for h in headings for _ in BITS)]]
+    for method in RIVALS:
+        cells = [method]
+        for heading in headings:
+            for bits in BITS:
+                group = own.get((method, bits))
+                cells.append(spread([p[heading] for p in group]) if group else "")
+        if any(cells[1:]):
+            lines.append(cells)
+    return markdown(header, lines)
+
+
+def sizes(points: list[Point]) -> str:
+    """Bits of an entry by method and nominal size, of each table."""
+    header = ["method", *(f"{EMBEDDINGS[name]} {32 / b:g}x" for name in STUDIES for b in BITS)]
+    lines = []
+    for method in RIVALS:
+        cells = [method]
+        for name in STUDIES:
+            own = groups(point for point in points if point["table"] == name)
+            for bits in BITS:
+                group = own.get((method, bits))
+                cells.append(f"{group[0]['bits']:.2f}" if group else "")
+        if any(cells[1:]):
+            lines.append(cells)
+    return markdown(header, lines)
+
+
+def selection(points: list[Point], name: str, task: str, methods: Iterable[str]) -> Any:
+    """How well every measure chooses; a codec without a seed stands for itself with every seed."""
+    own = [p for p in points if p["table"] == name and p["method"] in methods]
+    own = [p for p in own if p["budget"] in BITS and p["method"] != "pca"]
+    seeds = sorted({point["seed"] for point in own})
+    found = []
+    for group in groups(own).values():
+        by_seed = {point["seed"]: point for point in group}
+        for seed in seeds:
+            point = by_seed.get(seed, by_seed[min(by_seed)])
+            measures = {key: point[key] for key in MEASURES}
+            label = f"{point['method']} {point['budget']}"
+            found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
+    if len(found) < 3:
+        return None
+    return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
+
+
+def by_measure(
+    points: list[Point], methods: Iterable[str], cell: Callable[[emcomp.SelectionError], str]
+) -> str:
+    """A figure of every measure for every study and heading; the best of a column in bold."""
+    columns = [(name, heading) for name, headings in STUDIES.items() for heading in headings]
+    found = {column: selection(points, *column, methods) for column in columns}
+    columns = [column for column in columns if found[column]]
+    header = ["measure", *(f"{EMBEDDINGS[name]}, {heading}" for name, heading in columns)]
+    lines = [
+        [label, *(cell(found[column][key]) for column in columns)]
+        for key, label in MEASURES.items()
+    ]
+    return markdown(header, bold_smallest(lines))
+
+
+def bold_smallest(lines: list[list[str]]) -> list[list[str]]:
+    """The smallest first number of each column in bold."""
+    for column in range(1, len(lines[0])):
+        numbers = [float(line[column].split()[0]) for line in lines]
+        for line, number in zip(lines, numbers, strict=True):
+            if number == min(numbers):
+                line[column] = f"**{line[column]}**"
+    return lines
+
+
+def correlation(result: emcomp.SelectionError) -> str:
+    """Spearman with its sign."""
+    return "0" if result.spearman is None else f"{result.spearman:.2f}"
+
+
+def error(result: emcomp.SelectionError) -> str:
+    """Selection error, and the worst loss of a wrong choice."""
+    return f"{result.error:.3f} ({result.worst_loss:.3f})"
+
+
+def gap(result: emcomp.SelectionError) -> str:
+    """Mean and largest gap to the oracle at a size."""
+    return f"{result.oracle_gap_mean or 0:.3f} ({result.oracle_gap_max or 0:.3f})"
+
+
+def choice(points: list[Point]) -> str:
+    """The best codec that really fits each size, for each study and heading."""
+    header = ["size", *(f"{EMBEDDINGS[n]}, {h}" for n, hs in STUDIES.items() for h in hs)]
+    lines = []
+    for bits in BUDGETS:
+        cells = [f"{32 / bits:g}x"]
+        for name, headings in STUDIES.items():
+            own = groups(point for point in points if point["table"] == name)
+            fitting = [g for g in own.values() if g[0]["bits"] <= bits * 1.02]
+            base = own.get(("uncompressed", 32), [{}])[0]
+            for heading in headings:
+                if not fitting or heading not in base:
+                    cells.append("")
+                    continue
+                best = max(fitting, key=lambda group: mean(p[heading] for p in group))
+                lost = base[heading] - mean(point[heading] for point in best)
+                cells.append(f"{best[0]['method']} {best[0]['bits']:.1f} (-{lost:.3f})")
+        lines.append(cells)
+    return markdown(header, lines).replace("(--", "(+")
+
+
+def precision(points: list[Point]) -> str:
+    """Scores by columns and bits a column."""
+    widths = sorted({round(p["budget"] * 300 / _columns(p)) for p in points if _columns(p)})
+    header = ["columns", *(f"{h}, {w} bits" for h in ("sentences", "similarity") for w in widths)]
+    lines = []
+    for k in sorted({_columns(p) for p in points if _columns(p)}, reverse=True):
+        cells = [str(k)]
+        for heading in ("sentences", "similarity"):
+            for width in widths:
+                own = [
+                    p for p in points if _columns(p) == k and round(p["budget"] * 300 / k) == width
+                ]
+                cells.append(f"{own[0][heading]:.3f}" if own else "")
+        lines.append(cells)
+    return markdown(header, lines)
+
+
+def _columns(point: Point) -> int:
+    found = re.match(r"pca:(\d+)", point["codec"])
+    return int(found[1]) if found else 0
+
+
+def theorem_1(points: list[Point]) -> str:
+    """Predicted and measured cost of regression."""
+    lines = [
+        [
+            EMBEDDINGS[p["table"]],
+            f"`{p['codec']}`",
+            figure(p["overlap_lost"]),
+            figure(p["predicted_gap"] * 1000),
+            f"{figure(p['measured_gap'] * 1000)} ± {figure(p['standard_error'] * 1000, 1)}",
+            f"{p['explained_by_Xq']:.3f} of {p['explained_by_X']:.3f}",
+        ]
+        for p in points
+        if p["theorem"] == 1
+    ]
+    header = ["table", "codec", "1 - EOS", "predicted", "measured", "log rank explained"]
+    return markdown(header, lines)
+
+
+def theorem_2(points: list[Point]) -> str:
+    """The bound, what it bounds, our quantizer and its estimate."""
+    lines = [
+        [
+            EMBEDDINGS.get(p["table"], p["table"]),
+            str(p["bits"]),
+            figure(p["bound"], 2),
+            figure(p["stochastic"], 2),
+            figure(p["ours"]),
+            figure(p["estimate"]),
+        ]
+        for p in points
+        if p["theorem"] == 2 and p["bits"] in (1, 2, 4, 8)
+    ]
+    return markdown(["table", "bits", "bound", "it bounds", "`uniform`", "estimate"], lines)
+
+
+def main() -> None:
+    """Write the tables into the document and draw the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.parse_args()
+    words, contextual = load("words"), load("contextual")
+    both = words + contextual
+    theory = load("theory")
+    tables = {
+        "choice": choice(both),
+        "scores skip-gram": scores(words, SGNS),
+        "scores GloVe": scores(words, GLOVE),
+        "scores MiniLM": scores(contextual, MINILM),
+        "correlation": by_measure(both, RIVALS, correlation),
+        "correlation, published methods": by_measure(both, PUBLISHED_METHODS, correlation),
+        "error": by_measure(both, RIVALS, error),
+        "gap": by_measure(both, RIVALS, gap),
+        "precision": precision(load("precision")),
+        "theorem 1": theorem_1(theory),
+        "theorem 2": theorem_2(theory),
+        "sizes": sizes(both),
+    }
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = place.subn(lambda match, t=table: f"{match[1]}\n{t}\n{match[2]}", text)
+        if count != 1:
+            raise SystemExit(f"{DOCUMENT} has {count} places for the table {name!r}")
+    DOCUMENT.write_text(text, encoding="utf-8")
+    draw(both, theory, load("precision"))
+
+
+if __name__ == "__main__":
+    main()
