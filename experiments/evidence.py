@@ -25,30 +25,28 @@ TASKS = {
     "sentences": ("mr", "sst2", "sst5", "subj"),
     "similarity": ("men", "ws353", "simlex999"),
     "analogies": ("google",),
+    "CNN": ("cnn_sst2",),
     "STS-B": ("sts_b_spearman",),
 }
 """What is averaged under a heading."""
 STUDIES = {
-    SGNS: ("sentences", "similarity", "analogies"),
+    SGNS: ("sentences", "CNN", "similarity", "analogies"),
     GLOVE: ("sentences", "similarity", "analogies"),
     MINILM: ("STS-B",),
 }
 MEASURES = {
     "overlap_lost": "1 - EOS",
-    "overlap_lost_centred": "1 - EOS, centred",
     "squared_error": "squared error",
     "linear_map_error": "linear-map error",
-    "orthogonal_map_error": "orthogonal-map error",
     "pip_loss": "PIP loss",
     "delta": "Delta",
     "delta_max": "Delta max",
     "mean_cosine_distance": "cosine distance",
     "mean_cosine_distance_centred": "cosine distance, centred",
-    "neighbour_overlap": "neighbours",
     "neighbour_overlap_centred": "neighbours, centred",
     "similarity_spearman_centred": "similarities, centred",
 }
-HIGHER = ("neighbour_overlap", "neighbour_overlap_centred", "similarity_spearman_centred")
+HIGHER = ("neighbour_overlap_centred", "similarity_spearman_centred")
 PUBLISHED_METHODS = ("uniform", "uniform, stochastic", "k-means", "dccl", "svd")
 """What May et al. compared; the rank-k table with all its columns stands for the k columns."""
 BUDGETS = (8, 4, 2, 1, 0.5)
@@ -79,18 +77,33 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
+def with_measures(points: list[Point], measured: list[Point]) -> list[Point]:
+    """Points of a study that measured only tasks, with the measures of the same codecs."""
+    known: dict[tuple[Any, ...], Point] = {}
+    for point in sorted(measured, key=lambda point: -point["seed"]):
+        place = (point["table"], point["codec"], point["budget"])
+        known[(*place, point["seed"])] = known[place] = point
+    found = []
+    for point in points:
+        place = (point["table"], point["codec"], point["budget"])
+        same = known.get((*place, point["seed"]), known.get(place, {}))
+        found.append({**{key: same[key] for key in MEASURES if key in same}, **point})
+    return found
+
+
 def scores(points: list[Point], name: str) -> str:
     """Task scores by method and size."""
-    own = groups(point for point in points if point["table"] == name)
-    headings = STUDIES[name]
-    base = own[("uncompressed", 32)][0]
+    own = [point for point in points if point["table"] == name]
+    headings = [h for h in STUDIES[name] if any(h in point for point in own)]
+    by_heading = {h: groups(point for point in own if h in point) for h in headings}
     header = ["method", *(f"{h} {32 / bits:g}x" for h in headings for bits in BITS)]
-    lines = [["uncompressed", *(f"{base[h]:.3f}" for h in headings for _ in BITS)]]
-    for method in RIVALS:
+    lines = []
+    for method in ("uncompressed", *RIVALS):
         cells = [method]
         for heading in headings:
             for bits in BITS:
-                group = own.get((method, bits))
+                size = 32 if method == "uncompressed" else bits
+                group = by_heading[heading].get((method, size))
                 cells.append(spread([p[heading] for p in group]) if group else "")
         if any(cells[1:]):
             lines.append(cells)
@@ -117,6 +130,7 @@ def selection(points: list[Point], name: str, task: str, methods: Iterable[str])
     """How well every measure chooses; a codec without a seed stands for itself with every seed."""
     own = [p for p in points if p["table"] == name and p["method"] in methods]
     own = [p for p in own if p["budget"] in BITS and p["method"] != "pca"]
+    own = [p for p in own if task in p and "overlap_lost" in p]
     seeds = sorted({point["seed"] for point in own})
     found = []
     for group in groups(own).values():
@@ -178,11 +192,11 @@ def choice(points: list[Point]) -> str:
     for bits in BUDGETS:
         cells = [f"{32 / bits:g}x"]
         for name, headings in STUDIES.items():
-            own = groups(point for point in points if point["table"] == name)
-            fitting = [g for g in own.values() if g[0]["bits"] <= bits * 1.02]
-            base = own.get(("uncompressed", 32), [{}])[0]
             for heading in headings:
-                if not fitting or heading not in base:
+                own = groups(p for p in points if p["table"] == name and heading in p)
+                fitting = [g for g in own.values() if g[0]["bits"] <= bits * 1.02]
+                base = own.get(("uncompressed", 32), [{}])[0]
+                if not fitting or not base:
                     cells.append("")
                     continue
                 best = max(fitting, key=lambda group: mean(p[heading] for p in group))
@@ -236,7 +250,7 @@ def theorem_2(points: list[Point]) -> str:
     """The bound, what it bounds, our quantizer and its estimate."""
     lines = [
         [
-            EMBEDDINGS.get(p["table"], p["table"]),
+            str(EMBEDDINGS.get(p["table"], p["table"])),
             str(p["bits"]),
             figure(p["bound"], 2),
             figure(p["stochastic"], 2),
@@ -254,6 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.parse_args()
     words, contextual = load("words"), load("contextual")
+    words += with_measures(load("cnn"), words)
     both = words + contextual
     theory = load("theory")
     tables = {
@@ -273,9 +288,10 @@ def main() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text, count = place.subn(lambda match, t=table: f"{match[1]}\n{t}\n{match[2]}", text)
-        if count != 1:
-            raise SystemExit(f"{DOCUMENT} has {count} places for the table {name!r}")
+        match = place.search(text)
+        if match is None:
+            raise SystemExit(f"{DOCUMENT} has no place for the table {name!r}")
+        text = f"{text[: match.start()]}{match[1]}\n{table}\n{match[2]}{text[match.end() :]}"
     DOCUMENT.write_text(text, encoding="utf-8")
     draw(both, theory, load("precision"))
 

@@ -90,7 +90,8 @@ def bound(X: NDArray[Any], bits: int) -> dict[str, float]:
 def even_table(rows: int, dim: int, decay: float) -> NDArray[np.float32]:
     """Uniformly random entries, columns scaled by 1 down to 10^-decay: the theorem's own case."""
     X = np.random.default_rng(0).uniform(-1, 1, (rows, dim)) / np.sqrt(dim)
-    return (X * np.logspace(0, -decay, dim)).astype(np.float32)
+    scaled: NDArray[np.float32] = (X * np.logspace(0, -decay, dim)).astype(np.float32)
+    return scaled
 
 
 def run(points: Points, names: list[str], rows: int | None) -> None:

@@ -80,33 +80,34 @@ class Sentences:
                 labels.append(int(label))
                 ids.append([index[word] for word in split_clitics(sentence) if word in index])
                 split_of.append(split)
-        self._labels = np.array(labels)
-        self._ids = np.array([i for sentence in ids for i in sentence], np.int64)
+        self.labels = np.array(labels)
+        self.ids = np.array([i for sentence in ids for i in sentence], np.int64)
         lengths = np.array([len(sentence) for sentence in ids])
-        self._offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-        split = np.array(split_of)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        part = np.array(split_of)
         if "all" in splits:
             fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
-            self._tests = [(fold != f, fold == f) for f in range(FOLDS)]
-            self._choice = (fold > 1, fold == 1)
+            self.tests = [(fold != f, fold == f) for f in range(FOLDS)]
+            self.choice: tuple[NDArray[Any], NDArray[Any]] = (fold > 1, fold == 1)
         else:
-            self._tests = [(split == "train", split == "test")]
-            self._choice = (split == "train", split == "dev")
+            self.tests = [(part == "train", part == "test")]
+            self.choice = (part == "train", part == "dev")
 
     def _features(self, table: emcomp.CompressedEmbedding) -> NDArray[np.float32]:
-        features = table.bag(self._ids, self._offsets, mode="mean", threads=1)
-        return features / np.sqrt(np.square(features, dtype=np.float64).mean()).astype(np.float32)
+        features = table.bag(self.ids, self.offsets, mode="mean", threads=1)
+        features /= np.sqrt(np.square(features, dtype=np.float64).mean())
+        return features
 
     def choose_penalty(self, table: emcomp.CompressedEmbedding) -> float:
         """The best penalty on the development set, or on a fold."""
-        X, (train, test) = self._features(table), self._choice
-        parts = (X[train], self._labels[train]), (X[test], self._labels[test])
+        X, (train, test) = self._features(table), self.choice
+        parts = (X[train], self.labels[train]), (X[test], self.labels[test])
         return max(PENALTIES, key=lambda penalty: accuracy(*parts, penalty))
 
     def score(self, table: emcomp.CompressedEmbedding, penalty: float) -> float:
         """Accuracy on the test set, or over all folds."""
-        X, y = self._features(table), self._labels
-        parts = [((X[a], y[a]), (X[b], y[b])) for a, b in self._tests]
+        X, y = self._features(table), self.labels
+        parts = [((X[a], y[a]), (X[b], y[b])) for a, b in self.tests]
         return float(np.mean([accuracy(*part, penalty) for part in parts]))
 
 
