@@ -15,7 +15,7 @@ from typing import Any
 
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS
 from experiments.evidence_figures import draw
-from experiments.rivals import BITS, RIVALS
+from experiments.rivals import BITS, RIVALS, SLACK
 from experiments.tables import figure, markdown
 
 import emcomp
@@ -186,24 +186,29 @@ def gap(result: emcomp.SelectionError) -> str:
 
 
 def choice(points: list[Point]) -> str:
-    """The best codec that really fits each size, for each study and heading."""
-    header = ["size", *(f"{EMBEDDINGS[n]}, {h}" for n, hs in STUDIES.items() for h in hs)]
+    """The three codecs that really fit each size and keep most of the uncompressed scores."""
+    header = ["size", *(EMBEDDINGS[name] for name in STUDIES)]
     lines = []
     for bits in BUDGETS:
         cells = [f"{32 / bits:g}x"]
         for name, headings in STUDIES.items():
-            for heading in headings:
-                own = groups(p for p in points if p["table"] == name and heading in p)
-                fitting = [g for g in own.values() if g[0]["bits"] <= bits * 1.02]
-                base = own.get(("uncompressed", 32), [{}])[0]
-                if not fitting or not base:
-                    cells.append("")
-                    continue
-                best = max(fitting, key=lambda group: mean(p[heading] for p in group))
-                lost = base[heading] - mean(point[heading] for point in best)
-                cells.append(f"{best[0]['method']} {best[0]['bits']:.1f} (-{lost:.3f})")
+            kept = retained([p for p in points if p["table"] == name], headings, bits)
+            best = sorted(kept, key=lambda label: -kept[label])[:3]
+            cells.append(", ".join(f"{label} {kept[label]:.1%}" for label in best))
         lines.append(cells)
-    return markdown(header, lines).replace("(--", "(+")
+    return markdown(header, lines)
+
+
+def retained(points: list[Point], headings: Iterable[str], bits: float) -> dict[str, float]:
+    """Mean share of the uncompressed scores that codecs of at most so many bits keep."""
+    own = groups(p for p in points if "cnn_sst2" not in p)
+    base = own.pop(("uncompressed", 32), [{}])[0]
+    found = {}
+    for (method, _), group in own.items():
+        if group[0]["bits"] <= bits * SLACK:
+            shares = [mean(p[h] for p in group) / base[h] for h in headings if h in group[0]]
+            found[f"{method} ({group[0]['bits']:.2f})"] = mean(shares)
+    return found
 
 
 def precision(points: list[Point]) -> str:

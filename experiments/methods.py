@@ -37,6 +37,8 @@ METHODS = {
     "rq, 4-bit codes": "rq:{}x4",
 }
 """BITS is the bits of an entry; {} is the largest number of codes that fits."""
+SLOW = ("dccl, refined", "rq, 8-bit codes", "rq, 4-bit codes")
+"""At 4 bits these take many minutes, and come after all else."""
 COLUMNS = {
     "bits": "bits",
     "squared_error": "squared error",
@@ -64,7 +66,7 @@ def codec_of(template: str, bits: int, shape: tuple[int, int]) -> str | None:
 
 
 def wanted(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, int, str]]:
-    """Method, bits and codec of every point, the cheap ones first."""
+    """Method, bits and codec of every point, the smallest first."""
     for bits in BITS[:2] if quick else BITS:
         for method, template in METHODS.items():
             if is_known(template):
@@ -80,15 +82,17 @@ def measure(bench: Callable[[], Bench], context: dict[str, Any], codec: str) -> 
 
 def run(points: Points, names: list[str], rows: int | None, quick: bool, retime: bool) -> None:
     """Measure what is missing; with ``retime`` measure the times of all again."""
-    for name in names:
-        X = load_table(name, rows)
-        bench = once(partial(Bench, name, X))
-        for method, bits, codec in wanted(X.shape, quick):
-            key = {"table": name, "rows": len(X), "codec": codec, "seed": 0}
-            context = {"method": method, "budget": bits}
-            point = points.get(key, partial(measure, bench, context, codec))
-            if retime:
-                points.put({**point, **compress_timed(X, with_seed(codec, 0))[1]})
+    for slow in (False, True):
+        for name in names:
+            X = load_table(name, rows)
+            bench = once(partial(Bench, name, X))
+            for method, bits, codec in wanted(X.shape, quick):
+                if slow == (bits == BITS[-1] and method in SLOW):
+                    key = {"table": name, "rows": len(X), "codec": codec, "seed": 0}
+                    context = {**key, "method": method, "budget": bits}
+                    point = points.get(key, partial(measure, bench, context, codec))
+                    if retime:
+                        points.put({**point, **compress_timed(X, with_seed(codec, 0))[1]})
 
 
 def report(points: Points, names: list[str]) -> str:

@@ -11,6 +11,8 @@ BITS = (4, 2, 1, 0.5)
 BETWEEN = (6, 3)
 """Widths of scalar codes alone, which a whitened one can take where its map would exceed 8 or 4."""
 SCALAR = ("uniform", "k-means", "rotated", "whitened")
+SLOW = ("dccl, refined",)
+"""Left out above 2 bits: the search for codes takes many minutes there, see docs/methods.md."""
 SLACK = 1.02  # rows are whole bytes, and dccl rounds its number of codes
 RIVALS = {
     "uniform": "uniform:BITS",
@@ -41,7 +43,7 @@ def rivals(shape: tuple[int, int], bits: float) -> Iterator[tuple[str, str]]:
     rows, dim = shape
     for method, usual in RIVALS.items():
         template = HALF_BIT.get(method, usual) if bits < 1 else usual
-        if bits in BETWEEN and method not in SCALAR:
+        if (bits in BETWEEN and method not in SCALAR) or (bits > 2 and method in SLOW):
             continue
         if not is_known(template) or ("BITS" in template and bits < 1):
             continue
