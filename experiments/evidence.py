@@ -213,24 +213,19 @@ def retained(points: list[Point], headings: Iterable[str], bits: float) -> dict[
 
 def precision(points: list[Point]) -> str:
     """Scores by columns and bits a column."""
-    widths = sorted({round(p["budget"] * 300 / _columns(p)) for p in points if _columns(p)})
-    header = ["columns", *(f"{h}, {w} bits" for h in ("sentences", "similarity") for w in widths)]
+    found = {}
+    for point in points:
+        match = re.match(r"pca:(\d+)\+(?:uniform|float):(\d+)", point["codec"])
+        if match:
+            found[int(match[1]), int(match[2])] = point
+    widths = sorted({width for _, width in found})
+    headings = ("sentences", "similarity", "analogies")
+    header = ["columns", *(f"{h}, {w} bits" for h in headings for w in widths)]
     lines = []
-    for k in sorted({_columns(p) for p in points if _columns(p)}, reverse=True):
-        cells = [str(k)]
-        for heading in ("sentences", "similarity"):
-            for width in widths:
-                own = [
-                    p for p in points if _columns(p) == k and round(p["budget"] * 300 / k) == width
-                ]
-                cells.append(f"{own[0][heading]:.3f}" if own else "")
-        lines.append(cells)
+    for k in sorted({columns for columns, _ in found}, reverse=True):
+        own = [(found.get((k, width)), heading) for heading in headings for width in widths]
+        lines.append([str(k), *(f"{point[h]:.3f}" if point else "" for point, h in own)])
     return markdown(header, lines)
-
-
-def _columns(point: Point) -> int:
-    found = re.match(r"pca:(\d+)", point["codec"])
-    return int(found[1]) if found else 0
 
 
 def theorem_1(points: list[Point]) -> str:
@@ -247,7 +242,7 @@ def theorem_1(points: list[Point]) -> str:
         for p in points
         if p["theorem"] == 1
     ]
-    header = ["table", "codec", "1 - EOS", "predicted", "measured", "log rank explained"]
+    header = ["table", "codec", "1 - EOS", "predicted", "measured", "log rank"]
     return markdown(header, lines)
 
 

@@ -24,6 +24,7 @@ UNITS = {
 }
 STYLES = {
     "uniform": ("tab:blue", "o", "-"),
+    "uniform, stochastic": ("tab:blue", "o", ":"),
     "k-means": ("tab:cyan", "o", "-"),
     "rotated": ("tab:green", "s", "-"),
     "whitened": ("tab:red", "s", "-"),
@@ -39,6 +40,8 @@ STYLES = {
     "autoencoder": ("black", "+", ":"),
 }
 """Colour, marker and line of each method that is drawn."""
+LOW = ("pca", "svd", "autoencoder", "direction")
+"""Methods that fall so low that the axes do not follow them."""
 Point = dict[str, Any]
 
 
@@ -84,6 +87,10 @@ def draw_tasks(points: list[Point]) -> None:
         for point in own:
             if point["method"] == "uncompressed":
                 axis.axhline(point[heading], color="black", linewidth=0.8, linestyle="--")
+        shown = [point[heading] for point in own if point["method"] not in LOW]
+        if shown:
+            margin = 0.05 * (max(shown) - min(shown)) + 1e-3
+            axis.set_ylim(min(shown) - margin, max(shown) + margin)
         axis.set(xscale="log", title=f"{EMBEDDINGS[name]}: {heading}", ylabel=UNITS[heading])
         axis.set_xticks([0.5, 1, 2, 4, 6], ["0.5", "1", "2", "4", "6"], minor=False)
         axis.set_xticks([], minor=True)
@@ -133,6 +140,7 @@ def draw_measure(points: list[Point]) -> None:
                     label=method,
                 )
             axis.set(xscale="log", xlabel=label, title=f"{EMBEDDINGS[name]}: {heading}")
+        row[0].set_yscale("symlog", linthresh=0.003)
         row[0].set_ylabel(f"{heading} lost")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=7)
     figure.tight_layout(rect=(0, 0.06, 1, 1))
