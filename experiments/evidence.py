@@ -7,88 +7,32 @@ and is written again from the points. Figures go to ``docs/images``. Nothing is 
 from __future__ import annotations
 
 import argparse
-import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from statistics import mean, stdev
-from typing import Any
 
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS
 from experiments.evidence_figures import draw
+from experiments.evidence_points import (
+    PUBLISHED_METHODS,
+    STUDIES,
+    Point,
+    groups,
+    load,
+    with_measures,
+)
+from experiments.evidence_selection import by_measure, correlation, error, gap
 from experiments.rivals import BITS, RIVALS, SLACK
 from experiments.tables import figure, markdown
 
-import emcomp
-
 DOCUMENT = DOCS / "evidence.md"
-TASKS = {
-    "sentences": ("mr", "sst2", "sst5", "subj"),
-    "similarity": ("men", "ws353", "simlex999"),
-    "analogies": ("google",),
-    "CNN": ("cnn_sst2",),
-    "STS-B": ("sts_b_spearman",),
-}
-"""What is averaged under a heading."""
-STUDIES = {
-    SGNS: ("sentences", "CNN", "similarity", "analogies"),
-    GLOVE: ("sentences", "similarity", "analogies"),
-    MINILM: ("STS-B",),
-}
-MEASURES = {
-    "overlap_lost": "1 - EOS",
-    "squared_error": "squared error",
-    "linear_map_error": "linear-map error",
-    "pip_loss": "PIP loss",
-    "delta": "Delta",
-    "delta_max": "Delta max",
-    "mean_cosine_distance": "cosine distance",
-    "mean_cosine_distance_centred": "cosine distance, centred",
-    "neighbour_overlap_centred": "neighbours, centred",
-    "similarity_spearman_centred": "similarities, centred",
-}
-HIGHER = ("neighbour_overlap_centred", "similarity_spearman_centred")
-PUBLISHED_METHODS = ("uniform", "uniform, stochastic", "k-means", "dccl", "svd")
-"""What May et al. compared; the rank-k table with all its columns stands for the k columns."""
 BUDGETS = (8, 4, 2, 1, 0.5)
-Point = dict[str, Any]
 
 
-def load(name: str) -> list[Point]:
-    """Points of a study; task scores under their headings as well."""
-    path = DOCS / "evidence" / f"{name}.json"
-    points: list[Point] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    for point in points:
-        for heading, tasks in TASKS.items():
-            if all(task in point for task in tasks):
-                point[heading] = mean(point[task] for task in tasks)
-    return points
-
-
-def groups(points: Iterable[Point]) -> dict[tuple[str, float], list[Point]]:
-    """Points by method and budget: what differs in the seed alone is together."""
-    found: dict[tuple[str, float], list[Point]] = {}
-    for point in points:
-        found.setdefault((point["method"], point["budget"]), []).append(point)
-    return found
-
-
-def spread(values: list[float]) -> str:
+def spread(values: list[float], digits: int = 3) -> str:
     """Mean, and standard deviation where there are several."""
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
-
-
-def with_measures(points: list[Point], measured: list[Point]) -> list[Point]:
-    """Points of a study that measured only tasks, with the measures of the same codecs."""
-    known: dict[tuple[Any, ...], Point] = {}
-    for point in sorted(measured, key=lambda point: -point["seed"]):
-        place = (point["table"], point["codec"], point["budget"])
-        known[(*place, point["seed"])] = known[place] = point
-    found = []
-    for point in points:
-        place = (point["table"], point["codec"], point["budget"])
-        same = known.get((*place, point["seed"]), known.get(place, {}))
-        found.append({**{key: same[key] for key in MEASURES if key in same}, **point})
-    return found
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{deviation}"
 
 
 def scores(points: list[Point], name: str) -> str:
@@ -124,65 +68,6 @@ def sizes(points: list[Point]) -> str:
         if any(cells[1:]):
             lines.append(cells)
     return markdown(header, lines)
-
-
-def selection(points: list[Point], name: str, task: str, methods: Iterable[str]) -> Any:
-    """How well every measure chooses; a codec without a seed stands for itself with every seed."""
-    own = [p for p in points if p["table"] == name and p["method"] in methods]
-    own = [p for p in own if p["budget"] in BITS and p["method"] != "pca"]
-    own = [p for p in own if task in p and "overlap_lost" in p]
-    seeds = sorted({point["seed"] for point in own})
-    found = []
-    for group in groups(own).values():
-        by_seed = {point["seed"]: point for point in group}
-        for seed in seeds:
-            point = by_seed.get(seed, by_seed[min(by_seed)])
-            measures = {key: point[key] for key in MEASURES}
-            label = f"{point['method']} {point['budget']}"
-            found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
-    if len(found) < 3:
-        return None
-    return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
-
-
-def by_measure(
-    points: list[Point], methods: Iterable[str], cell: Callable[[emcomp.SelectionError], str]
-) -> str:
-    """A figure of every measure for every study and heading; the best of a column in bold."""
-    columns = [(name, heading) for name, headings in STUDIES.items() for heading in headings]
-    found = {column: selection(points, *column, methods) for column in columns}
-    columns = [column for column in columns if found[column]]
-    header = ["measure", *(f"{EMBEDDINGS[name]}, {heading}" for name, heading in columns)]
-    lines = [
-        [label, *(cell(found[column][key]) for column in columns)]
-        for key, label in MEASURES.items()
-    ]
-    return markdown(header, bold_smallest(lines))
-
-
-def bold_smallest(lines: list[list[str]]) -> list[list[str]]:
-    """The smallest first number of each column in bold."""
-    for column in range(1, len(lines[0])):
-        numbers = [float(line[column].split()[0]) for line in lines]
-        for line, number in zip(lines, numbers, strict=True):
-            if number == min(numbers):
-                line[column] = f"**{line[column]}**"
-    return lines
-
-
-def correlation(result: emcomp.SelectionError) -> str:
-    """Spearman with its sign."""
-    return "0" if result.spearman is None else f"{result.spearman:.2f}"
-
-
-def error(result: emcomp.SelectionError) -> str:
-    """Selection error, and the worst loss of a wrong choice."""
-    return f"{result.error:.3f} ({result.worst_loss:.3f})"
-
-
-def gap(result: emcomp.SelectionError) -> str:
-    """Mean and largest gap to the oracle at a size."""
-    return f"{result.oracle_gap_mean or 0:.3f} ({result.oracle_gap_max or 0:.3f})"
 
 
 def choice(points: list[Point]) -> str:
@@ -228,6 +113,20 @@ def precision(points: list[Point]) -> str:
     return markdown(header, lines)
 
 
+def perplexity(points: list[Point]) -> str:
+    """Perplexity by method and ratio."""
+    own = groups(points)
+    ratios = sorted({point["budget"] for point in points if point["method"] != "uncompressed"})
+    lines = []
+    for method in dict.fromkeys(method for method, _ in own):
+        cells = [method]
+        for ratio in ratios:
+            group = own.get((method, 1 if method == "uncompressed" else ratio))
+            cells.append(spread([p["perplexity"] for p in group], 1) if group else "")
+        lines.append(cells)
+    return markdown(["method", *(f"{ratio:g}x" for ratio in ratios)], lines)
+
+
 def theorem_1(points: list[Point]) -> str:
     """Predicted and measured cost of regression."""
     lines = [
@@ -270,16 +169,17 @@ def main() -> None:
     words, contextual = load("words"), load("contextual")
     words += with_measures(load("cnn"), words)
     both = words + contextual
-    theory = load("theory")
+    masked, theory = load("masked"), load("theory")
     tables = {
         "choice": choice(both),
         "scores skip-gram": scores(words, SGNS),
         "scores GloVe": scores(words, GLOVE),
         "scores MiniLM": scores(contextual, MINILM),
-        "correlation": by_measure(both, RIVALS, correlation),
+        "correlation": by_measure(both + masked, None, correlation),
         "correlation, published methods": by_measure(both, PUBLISHED_METHODS, correlation),
-        "error": by_measure(both, RIVALS, error),
-        "gap": by_measure(both, RIVALS, gap),
+        "error": by_measure(both + masked, None, error),
+        "gap": by_measure(both + masked, None, gap),
+        "perplexity": perplexity(masked),
         "precision": precision(load("precision")),
         "theorem 1": theorem_1(theory),
         "theorem 2": theorem_2(theory),

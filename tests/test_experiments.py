@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from experiments.evidence import groups, selection
+from experiments.evidence_points import MEASURES, groups
+from experiments.evidence_selection import selection
 from experiments.measuring import Bench, is_random, largest, with_seed
 from experiments.points import Points
 from experiments.rivals import BITS, SLACK, rivals
@@ -114,8 +115,6 @@ def test_codecs_without_a_seed_stand_for_themselves_with_every_seed():
         ("pq", 1, 0, 0.4, 0.75),
         ("pq", 1, 1, 0.45, 0.65),
     ]
-    from experiments.evidence import MEASURES
-
     points = [
         {
             "table": "t",
