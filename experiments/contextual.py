@@ -51,7 +51,7 @@ def run(points: Points, seeds: int, quick: bool) -> None:
     for seed in range(seeds):
         for bits in BITS[:1] if quick else (*BITS, *BETWEEN):
             for method, codec in rivals(X.shape, bits):
-                unwanted = method == "pca"  # the encoder needs all columns
+                unwanted = method.startswith("pca")  # the encoder needs all columns
                 unwanted |= quick and method not in QUICK
                 if not unwanted and (not seed or is_random(codec)):
                     key = {**shared, "codec": codec, "budget": bits, "seed": seed}

@@ -34,10 +34,12 @@ STYLES = {
     "dccl": ("tab:brown", "D", "-"),
     "dccl, refined": ("tab:brown", "D", ":"),
     "pca": ("tab:gray", "x", "-"),
+    "pca, 4 bits": ("black", ".", "-"),
+    "pca, 2 bits": ("black", ".", ":"),
     "svd": ("tab:gray", "x", ":"),
     "direction, 4 bits": ("tab:olive", "+", "-"),
     "direction, 2 bits": ("tab:olive", "x", ":"),
-    "autoencoder": ("black", "+", ":"),
+    "autoencoder": ("tab:orange", "+", ":"),
 }
 """Colour, marker and line of each method that is drawn."""
 LOW = ("pca", "svd", "autoencoder", "direction")

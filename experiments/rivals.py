@@ -22,6 +22,8 @@ RIVALS = {
     "whitened": "whiten+kmeans:BITS",
     "whitened, power 1": "whiten(1.0)+kmeans:BITS",
     "pca": "pca:{}",
+    "pca, 4 bits": "pca:{}+uniform:4",
+    "pca, 2 bits": "pca:{}+uniform:2",
     "svd": "svd:{}",
     "autoencoder": "autoencoder:{}",
     "direction": "direction:{}",
@@ -51,5 +53,5 @@ def rivals(shape: tuple[int, int], bits: float) -> Iterator[tuple[str, str]]:
             yield method, template.replace("BITS", str(int(bits)))
         else:
             codec = largest(template, shape, SLACK * rows * dim * bits / 8, dim)
-            if codec is not None and not codec.startswith(f"direction:{dim}+"):
+            if codec is not None and f":{dim}+" not in codec:
                 yield method, codec
