@@ -24,7 +24,7 @@ UNITS = {
 }
 STYLES = {
     "uniform": ("tab:blue", "o", "-"),
-    "uniform, stochastic": ("tab:blue", "o", ":"),
+    "uniform, stochastic": ("tab:blue", "d", ":"),
     "k-means": ("tab:cyan", "o", "-"),
     "rotated": ("tab:green", "s", "-"),
     "whitened": ("tab:red", "s", "-"),
@@ -57,8 +57,12 @@ def draw(points: list[Point], theory: list[Point], precision: list[Point]) -> No
 
 
 def _save(figure: Any, name: str) -> None:
+    import matplotlib as mpl
+
     IMAGES.mkdir(exist_ok=True)
-    figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+    # The same points make the same file.
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(IMAGES / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
 
 
 def draw_tasks(points: list[Point]) -> None:
