@@ -158,7 +158,7 @@ def draw_theory(theory: list[Point]) -> None:
     """Theorem 1: predicted and measured; theorem 2: bound, what it bounds, and estimate."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5))
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.5))
     for name, marker in ((GLOVE, "o"), (MINILM, "s")):
         own = [p for p in theory if p["theorem"] == 1 and p["table"] == name]
         axes[0].errorbar(
@@ -193,7 +193,7 @@ def draw_theory(theory: list[Point]) -> None:
     axes[1].plot([], [], "k--", label="what it bounds: no clipping, stochastic")
     axes[1].plot([], [], "k-", label="uniform:b")
     axes[1].plot([], [], "kx", label="estimate of uniform:b")
-    axes[1].legend(fontsize="small")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize="small")
     figure.tight_layout()
     _save(figure, "evidence_theory")
     plt.close(figure)
