@@ -14,6 +14,7 @@ from experiments.data import ROOT
 from numpy.typing import NDArray
 
 import emcomp
+from emcomp.engine import Engine
 from emcomp.evaluation import Evaluation
 from emcomp.measures.registry import resolve_measures
 from emcomp.sources import as_source, blocks
@@ -128,7 +129,7 @@ class Bench:
         """Measures of a table; EOS as what is lost of it, squared error over the table's square."""
         if self._evaluation is None:
             wanted = resolve_measures(list(self._measures))
-            self._evaluation = Evaluation(as_source(self.X), wanted, threads=1)
+            self._evaluation = Evaluation(as_source(self.X), wanted, Engine(1))
             self._squared = float(np.square(self.X, dtype=np.float64).sum())
         scores = self._evaluation.scores(as_source(table), "table")
         values = {name: score.value for name, score in scores.items()}

@@ -34,10 +34,9 @@ METHODS = {
     "dccl": "dccl:BITS(refine=0)",
     "dccl, refined": "dccl:BITS",
     "rq, 8-bit codes": "rq:{}x8",
-    "rq, 4-bit codes": "rq:{}x4",
 }
 """BITS is the bits of an entry; {} is the largest number of codes that fits."""
-SLOW = ("dccl, refined", "rq, 8-bit codes", "rq, 4-bit codes")
+SLOW = ("dccl, refined", "rq, 8-bit codes")
 """At 4 bits these take many minutes, and come after all else."""
 COLUMNS = {
     "bits": "bits",

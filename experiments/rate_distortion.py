@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 import emcomp
+from emcomp.engine import Engine
 from emcomp.evaluation import Evaluation
 from emcomp.measures import spectrum
 from emcomp.measures.registry import resolve_measures
 from emcomp.sources import as_source, blocks
+from emcomp.threads import resolve_threads
 
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = ROOT / "docs" / "rate_distortion.json"
@@ -151,7 +153,9 @@ def measure_table(name: str, results: dict[str, Any], data: Path) -> None:
     result = results.setdefault(name, {"points": []})
     known = {point["codec"]: point for point in result["points"]}
     result.update(shape=list(X.shape), bound=limit, points=[])
-    evaluation = Evaluation(as_source(X), resolve_measures(list(MEASURES)), None)
+    evaluation = Evaluation(
+        as_source(X), resolve_measures(list(MEASURES)), Engine(resolve_threads(None))
+    )
     wanted = codecs(X.shape)
     for codec in wanted:
         point = known.get(codec) or measure(X, codec, evaluation, squares)

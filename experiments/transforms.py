@@ -36,6 +36,7 @@ QUANTIZERS = (
     "rotate(scales=row)+kmeans:{}",
     "whiten+uniform:{}",
     "whiten+kmeans:{}",
+    "principal+allocate:{}",
 )
 ORDER = [
     *(f"{method}, {latents}" for method in FACTORIZATIONS for latents in LATENTS),
