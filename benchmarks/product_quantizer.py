@@ -1,4 +1,9 @@
-"""Product quantization against faiss: training, encoding, decoding and error, in one run."""
+"""Product quantization against faiss: training, encoding, decoding and error, in one run.
+
+python benchmarks/product_quantizer.py [--codec opq --parts 15 --rows 50000] [--threads 1]
+
+With ``--codec opq`` rows are rotated first, in faiss by OPQMatrix.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,11 @@ import numpy as np
 from harness import power_law_table
 
 from emcomp.engine import Engine
+from emcomp.optimized_product import OptimizedProductQuantization
 from emcomp.product import ProductQuantization
 from emcomp.sources import Block, as_source
+
+CODECS = {"pq": ProductQuantization, "opq": OptimizedProductQuantization}
 
 
 def timed(function):
@@ -21,8 +29,50 @@ def timed(function):
     return time.perf_counter() - start, result
 
 
+def relative_error(X, out):
+    return float(((X - out).astype(np.float64) ** 2).sum() / (X.astype(np.float64) ** 2).sum())
+
+
+def run_emcomp(X, options, seed, out):
+    codec = CODECS[options.codec](options.parts, options.bits, seed=seed)
+    train, fitted = timed(lambda: codec.fit(as_source(X), Engine(options.threads)))
+    codes = np.zeros((len(X), codec.row_bytes), np.uint8)
+    encode, _ = timed(lambda: fitted.encode(Block(0, X), {"codes": codes}, options.threads))
+    reader = codec.reader(X.shape, {"codes": codes, **fitted.shared_tensors})
+    decode, _ = timed(lambda: reader.read(0, out, options.threads))
+    return train, encode, decode, relative_error(X, out)
+
+
+def run_faiss(X, options, seed, out):
+    rotation = faiss.OPQMatrix(X.shape[1], options.parts) if options.codec == "opq" else None
+    own, quantizer = (
+        faiss.ProductQuantizer(X.shape[1], options.parts, options.bits) for _ in range(2)
+    )
+    sample = X[np.random.default_rng(seed).permutation(len(X))[:65536]]
+
+    def fit():
+        if rotation is not None:
+            rotation.pq = own  # training it leaves other settings behind
+            rotation.train(sample)
+        quantizer.train(sample if rotation is None else rotation.apply(sample))
+
+    def decoded():
+        # Into memory that is already mapped, as ours.
+        quantizer.decode_c(faiss.swig_ptr(codes), faiss.swig_ptr(out), len(X))
+        if rotation is not None:
+            out[:] = rotation.reverse_transform(out)
+
+    train, _ = timed(fit)
+    encode, codes = timed(
+        lambda: quantizer.compute_codes(X if rotation is None else rotation.apply(X))
+    )
+    decode, _ = timed(decoded)
+    return train, encode, decode, relative_error(X, out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--codec", choices=sorted(CODECS), default="pq")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=300)
     parser.add_argument("--parts", type=int, default=75)
@@ -32,40 +82,20 @@ def main():
     parser.add_argument("--npy", help="rows from a .npy file instead of the synthetic ones")
     options = parser.parse_args()
     if options.npy:
-        X = np.load(options.npy).astype(np.float32)
+        X = np.load(options.npy)[: options.rows].astype(np.float32)
     else:
         X = power_law_table(options.rows, options.dim)
-    rows, dim = X.shape
-    threads = options.threads
-    faiss.omp_set_num_threads(threads)
-    total = float((X.astype(np.float64) ** 2).sum())
-    figures = {"emcomp": [], "faiss": []}
+    faiss.omp_set_num_threads(options.threads)
+    peers = {"emcomp": run_emcomp, "faiss": run_faiss}
+    figures = {name: [] for name in peers}
     out = np.ones_like(X)
     for seed in range(options.repeats):
-        codec = ProductQuantization(options.parts, options.bits, seed=seed)
-        train, fitted = timed(lambda: codec.fit(as_source(X), Engine(threads)))
-        codes = np.zeros((rows, codec.row_bytes), np.uint8)
-        encode, _ = timed(lambda: fitted.encode(Block(0, X), {"codes": codes}, threads))
-        reader = codec.reader(X.shape, {"codes": codes, **fitted.shared_tensors})
-        decode, _ = timed(lambda: reader.read(0, out, threads))
-        error = float(((X - out).astype(np.float64) ** 2).sum()) / total
-        figures["emcomp"].append((train, encode, decode, error))
-
-        sample = X[np.random.default_rng(seed).permutation(rows)[:65536]]
-        peer = faiss.ProductQuantizer(dim, options.parts, options.bits)
-        train, _ = timed(lambda: peer.train(sample))
-        encode, codes = timed(lambda: peer.compute_codes(X))
-        # Into memory that is already mapped, as ours.
-        decode, _ = timed(
-            lambda: (
-                peer.decode_c(faiss.swig_ptr(codes), faiss.swig_ptr(out), rows)
-                if hasattr(peer, "decode_c")
-                else peer.decode(codes, out)
-            )
-        )
-        error = float(((X - peer.decode(codes)).astype(np.float64) ** 2).sum()) / total
-        figures["faiss"].append((train, encode, decode, error))
-    print(f"{rows} x {dim}, {options.parts} parts of {options.bits} bits, {threads} threads")
+        for name, run in peers.items():
+            figures[name].append(run(X, options, seed, out))
+    print(
+        f"{options.codec}, {len(X)} x {X.shape[1]}, {options.parts} parts of {options.bits} bits, "
+        f"{options.threads} threads"
+    )
     medians = {
         name: [statistics.median(v) for v in zip(*f, strict=True)] for name, f in figures.items()
     }

@@ -115,7 +115,7 @@ def step(action: str, arguments: list[str]) -> dict[str, Any]:
 
     phases: dict[str, list[float]] = {}
 
-    def progress(phase: str, done: int, total: int) -> None:
+    def progress(phase: str, *_: int) -> None:
         phases.setdefault(phase, []).append(time.perf_counter())
 
     begin = time.perf_counter()
@@ -125,7 +125,7 @@ def step(action: str, arguments: list[str]) -> dict[str, Any]:
         result: dict[str, Any] = {"phases": {n: t[-1] - t[0] for n, t in phases.items()}}
     elif action == "evaluate":
         path, out = arguments
-        result = {"report": str(emcomp.evaluate(path, out, MEASURES))}
+        result = {"report": str(emcomp.evaluate(emcomp.open_source(path), out, MEASURES))}
     else:
         raise SystemExit(f"no step {action}")
     io = _fields(Path("/proc/self/io"))

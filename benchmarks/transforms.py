@@ -63,26 +63,36 @@ def factorizations(X: Matrix, k: int, repeats: int) -> None:
         "numpy Gram": lambda: gram_svd(X, k),
     }
     seconds = interleaved(dict(rebuild), repeats)
-    print(
-        f"\n{len(X)} x {X.shape[1]}, k = {k}: time, of svd's, squared error, mean cosine distance"
-    )
+    lost = {}
     for name, call in rebuild.items():
         rows = call()
         error = float(np.square(X - rows, dtype=np.float64).sum()) / total
         cosine = np.einsum("ij,ij->i", X, rows) / lengths / np.linalg.norm(rows, axis=1)
+        lost[name] = error, 1 - float(cosine.mean())
+    least = lost["numpy Gram"][0]
+    print(f"\n{len(X)} x {X.shape[1]}, k = {k}: fit, encode and decode")
+    print(f"  {'':20} {'seconds':>8} {'of svd':>7} {'error':>9} {'of least':>12} {'cosine':>8}")
+    for name, (error, cosine_distance) in lost.items():
         ratio = seconds[name] / seconds[f"svd:{k}"]
-        print(f"  {name:20} {seconds[name]:8.3f} {ratio:6.2f}x {error:.7f} {1 - cosine.mean():.6f}")
+        print(
+            f"  {name:20} {seconds[name]:8.3f} {ratio:6.2f}x {error:9.7f} "
+            f"{error / least:12.9f} {cosine_distance:8.6f}"
+        )
 
 
 def reading(X: Matrix, repeats: int) -> None:
     """Rows a second through each transform."""
     ids = np.random.default_rng(1).integers(0, len(X), 4096)
     out = np.empty((ids.size, X.shape[1]), np.float32)
-    print("\nlookup of 4096 random ids, one row, a bag of 20 (rows a second, microseconds)")
+    print(
+        "\nlookup of 4096 random ids (rows a second), one row, a bag of 20 (microseconds), "
+        "similar (milliseconds, after the first)"
+    )
     for codec in (
         "uniform:4",
         "rotate+uniform:4",
         "whiten+uniform:4",
+        "principal+allocate:4",
         "svd:64",
         "svd:64+uniform:4",
     ):
@@ -93,12 +103,14 @@ def reading(X: Matrix, repeats: int) -> None:
                 "lookup": lambda c=compressed: c.lookup(ids, out=out),
                 "rows": lambda c=compressed: [c[i] for i in range(1000)],
                 "bags": lambda c=compressed, b=bags: c.bag(b),
+                "similar": lambda c=compressed: c.similar(X[7], 10),
             },
             repeats,
         )
         print(
             f"  {codec:20} {ids.size / seconds['lookup']:12,.0f} "
-            f"{seconds['rows'] * 1e3:8.2f} {seconds['bags'] * 5e3:8.2f}"
+            f"{seconds['rows'] * 1e3:8.2f} {seconds['bags'] * 5e3:8.2f} "
+            f"{seconds['similar'] * 1e3:8.2f}"
         )
 
 

@@ -1,8 +1,9 @@
-"""What bits buy: plain, rotated and whitened quantization, and factorizations, on real tables.
+"""What bits buy: quantizers, in better bases or not, and factorizations, on real tables.
 
 Needs ``embeddings/<name>/vectors.npy`` under the folder that EMCOMP_DATA names (default
-``../shared/data`` beside the project). Writes ``docs/rate_distortion.json``, and prints its points
-as tables; ``--plot`` draws ``docs/images/rate_distortion.svg`` from that file alone.
+``../shared/data`` beside the project). Adds the points that ``docs/rate_distortion.json`` lacks, one
+after another, so that a run can be broken off and taken up again; ``--again`` measures all.
+``--plot`` draws ``docs/images/rate_distortion.svg`` from that file alone.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from typing import Any
 import numpy as np
 
 import emcomp
-from emcomp.evaluation import evaluate
+from emcomp.engine import Engine
+from emcomp.evaluation import Evaluation
 from emcomp.measures import spectrum
+from emcomp.measures.registry import resolve_measures
 from emcomp.sources import as_source, blocks
+from emcomp.threads import resolve_threads
 
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = ROOT / "docs" / "rate_distortion.json"
@@ -34,7 +38,7 @@ MEASURES = (
     "mean_cosine_distance",
     "mean_cosine_distance_centred",
 )
-QUANTIZED = (
+BASES = (
     "",
     "rotate+",
     "rotate(scales=row)+",
@@ -42,21 +46,45 @@ QUANTIZED = (
     "whiten(centre=none)+",
     "whiten(1.0)+",
 )
+LEVEL_BASES = ("", "rotate(scales=row)+", "whiten+", "whiten(1.0)+")
+AXES = ("principal(0.0)", "principal", "principal(0.5)")
 BITS = (1, 2, 3, 4, 6)
+CODEWORDS = {"pq": (0.5, 1, 2, 4), "rq": (0.25,)}
+"""Bits per entry of the vector quantizers, whose codes take 8 bits each."""
 FACTORIZATIONS = ("svd", "direction")
 RATIOS = (2.5, 5, 10)
 LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
+DRAWN: dict[str, dict[str, Any]] = {
+    "uniform": {"color": "tab:gray", "marker": "."},
+    "kmeans": {"color": "tab:brown", "marker": "."},
+    "rotate(scales=row)+kmeans": {"color": "tab:olive", "marker": "."},
+    "whiten+kmeans": {"color": "tab:blue", "marker": "."},
+    "whiten(1.0)+kmeans": {"color": "tab:cyan", "marker": "."},
+    "principal+allocate": {"color": "tab:red", "marker": "."},
+    "pq": {"color": "tab:purple", "marker": "s", "linestyle": "--"},
+    "rq": {"color": "tab:pink", "marker": "D", "linestyle": "--"},
+    "svd": {"color": "tab:green", "marker": "^", "linestyle": ""},
+    "svd+uniform:8": {"color": "tab:green", "marker": "x", "linestyle": ""},
+    "direction": {"color": "tab:orange", "marker": "v", "linestyle": ""},
+    "direction+uniform:8": {"color": "tab:orange", "marker": "+", "linestyle": ""},
+    "direction+rotate(scales=row)+uniform": {"color": "tab:orange", "marker": "*", "linestyle": ""},
+}
+"""Families of codecs in the figure; the others are in the file of points alone."""
 
 
 def codecs(shape: tuple[int, int]) -> list[str]:
     """Quantizers at all widths, then factorizations at all ratios with latents of all kinds."""
-    found = [f"{before}uniform:{bits}" for before in QUANTIZED for bits in BITS]
+    found = [f"{basis}uniform:{bits}" for basis in BASES for bits in BITS]
+    found += [f"{basis}kmeans:{bits}" for basis in LEVEL_BASES for bits in BITS]
+    found += [f"{axes}+allocate:{bits}" for axes in AXES for bits in BITS]
     for method in FACTORIZATIONS:
         for ratio in RATIOS:
             for latents in LATENTS:
                 k = largest_rank(shape, method, latents, ratio)
                 if k:
                     found.append(f"{method}:{k}{latents}")
+    for method, sizes in CODEWORDS.items():
+        found += [f"{method}:{int(bits * shape[1] / 8)}x8" for bits in sizes]
     return found
 
 
@@ -95,41 +123,52 @@ def length_error(X: Any, table: emcomp.CompressedEmbedding) -> float:
     return total / max(count, 1)
 
 
-def measure(name: str, folder: Path) -> dict[str, Any]:
-    """All points of one table, and its bound."""
-    X = np.load(folder / name / "vectors.npy")
+def measure(
+    X: Any, codec: str, evaluation: Evaluation, squares: np.ndarray[Any, np.dtype[np.float64]]
+) -> dict[str, Any]:
+    """One point: what a codec costs and what it loses."""
+    start = time.perf_counter()
+    table = emcomp.compress(X, codec)
+    seconds = time.perf_counter() - start
+    values = {key: score.value or 0.0 for key, score in evaluation.scores(table, codec).items()}
+    point = {
+        "codec": codec,
+        "bits": table.bits_per_entry,
+        "overlap_lost": 1 - values["eos"],
+        "overlap_lost_centred": 1 - values["eos_centred"],
+        "squared_error": values["frobenius_error"] ** 2 / float(squares.sum()),
+        "cosine_distance": values["mean_cosine_distance"],
+        "cosine_distance_centred": values["mean_cosine_distance_centred"],
+        "length_error": length_error(X, table),
+        "seconds": seconds,
+    }
+    return {k: v if isinstance(v, str) else float(f"{v:.4g}") for k, v in point.items()}
+
+
+def measure_table(name: str, results: dict[str, Any], data: Path) -> None:
+    """The points of one table that are still to be measured, each written as soon as it is there."""
+    X = np.load(data / "embeddings" / name / "vectors.npy")
     squares = spectrum(X).singular_values ** 2
-    tables: dict[str, emcomp.CompressedEmbedding] = {}
-    seconds = {}
-    for codec in codecs(X.shape):
-        start = time.perf_counter()
-        tables[codec] = emcomp.compress(X, codec)
-        seconds[codec] = time.perf_counter() - start
-    report = evaluate(X, tables, MEASURES)
-    points = []
-    for codec, table in tables.items():
-        values = {key: score.value for key, score in report.scores[codec].items()}
-        point = {
-            "codec": codec,
-            "bits": table.bits_per_entry,
-            "overlap_lost": 1 - values["eos"],
-            "overlap_lost_centred": 1 - values["eos_centred"],
-            "squared_error": values["frobenius_error"] ** 2 / float(squares.sum()),
-            "cosine_distance": values["mean_cosine_distance"],
-            "cosine_distance_centred": values["mean_cosine_distance_centred"],
-            "length_error": length_error(X, table),
-            "seconds": seconds[codec],
-        }
-        points.append({k: v if isinstance(v, str) else float(f"{v:.4g}") for k, v in point.items()})
-        print(" ".join(f"{value:<12}" for value in points[-1].values()), flush=True)
     limit = [[bits / 4, float(f"{bound(squares, bits / 4):.4g}")] for bits in range(1, 29)]
-    return {"shape": list(X.shape), "points": points, "bound": limit}
+    result = results.setdefault(name, {"points": []})
+    known = {point["codec"]: point for point in result["points"]}
+    result.update(shape=list(X.shape), bound=limit, points=[])
+    evaluation = Evaluation(
+        as_source(X), resolve_measures(list(MEASURES)), Engine(resolve_threads(None))
+    )
+    wanted = codecs(X.shape)
+    for codec in wanted:
+        point = known.get(codec) or measure(X, codec, evaluation, squares)
+        known[codec] = point
+        result["points"] = [known[c] for c in wanted if c in known]
+        POINTS.write_text(json.dumps(results, indent=1) + "\n")
+        print(" ".join(f"{value:<12}" for value in point.values()), flush=True)
 
 
 def family(codec: str) -> str:
     """What points of one line have in common: all but the bits, or all but the rank."""
     if codec.startswith(FACTORIZATIONS):
-        return re.sub(":[0-9]+", "", codec, count=1)
+        return re.sub(":[0-9]+", "", codec, count=1).removesuffix(":4")
     return codec.rpartition(":")[0]
 
 
@@ -137,29 +176,40 @@ def draw(results: dict[str, Any]) -> None:
     """The figure: squared error and lost overlap against bits for each table."""
     import matplotlib.pyplot as plt
 
+    measures = {
+        "squared_error": "squared error (of the table's square)",
+        "overlap_lost": "lost overlap (1 - EOS)",
+    }
+    shown = [name for name in NAMES if name in results]
     figure, axes = plt.subplots(
-        2, len(results), squeeze=False, figsize=(5 * len(results), 8), sharex=True
+        2, len(shown), squeeze=False, figsize=(5 * len(shown), 9), sharex=True, sharey="row"
     )
-    for column, (name, result) in enumerate(results.items()):
+    for column, name in enumerate(shown):
+        result = results[name]
+        families: dict[str, list[dict[str, Any]]] = {}
+        for point in sorted(result["points"], key=lambda point: point["bits"]):
+            families.setdefault(family(point["codec"]), []).append(point)
         limits = {
             "squared_error": result["bound"],
             "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in result["bound"]],
         }
-        families: dict[str, list[dict[str, Any]]] = {}
-        for point in result["points"]:
-            families.setdefault(family(point["codec"]), []).append(point)
-        for row, (key, limit) in enumerate(limits.items()):
+        for row, key in enumerate(measures):
             axis = axes[row, column]
-            axis.plot(*zip(*limit, strict=True), color="black", linestyle=":", label="bound")
-            for name_of_family, points in families.items():
-                points = sorted(points, key=lambda point: point["bits"])
+            limit = np.array(limits[key]).T
+            axis.fill_between(*limit, 1e-9, color="0.93")
+            axis.plot(*limit, color="black", linestyle=":", label="Gaussian bound")
+            for each, style in DRAWN.items():
+                points = families.get(each, [])
                 line = [[p["bits"] for p in points], [p[key] for p in points]]
-                style = "" if name_of_family.startswith(FACTORIZATIONS) else "-"
-                axis.plot(*line, marker=".", linestyle=style, label=name_of_family)
-            axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.1), title=name)
-            axis.set(xlabel="bits per entry", ylabel=key.replace("_", " "))
+                axis.plot(*line, label=each.replace("+", " + "), markersize=5, **style)
+            axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.2))
+            axis.grid(alpha=0.3)
+        axes[0, column].set_title("{} ({:,} x {})".format(name, *result["shape"]))
+        axes[1, column].set_xlabel("bits per entry, everything counted")
+    for axis, label in zip(axes[:, 0], measures.values(), strict=True):
+        axis.set_ylabel(label)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=5)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.tight_layout(rect=(0, 0.09, 1, 1))
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
@@ -167,6 +217,7 @@ def main() -> None:
     """Measure, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=NAMES, metavar="name")
+    parser.add_argument("--again", action="store_true", help="measure known points again")
     parser.add_argument("--plot", action="store_true", help="draw the points of the last run")
     arguments = parser.parse_args()
     results = json.loads(POINTS.read_text()) if POINTS.exists() else {}
@@ -176,8 +227,9 @@ def main() -> None:
     data = Path(os.environ.get("EMCOMP_DATA", ROOT.parent / "shared" / "data"))
     for name in arguments.names:
         print(name)
-        results[name] = measure(name, data / "embeddings")
-        POINTS.write_text(json.dumps(results, indent=1) + "\n")
+        if arguments.again:
+            results.pop(name, None)
+        measure_table(name, results, data)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def wait_for(condition, seconds=60):
 def obey(order):
     """Die if there is an order to, which one process takes."""
     try:
-        os.unlink(order)
+        order.unlink()
     except FileNotFoundError:
         return
     os.kill(os.getpid(), signal.SIGKILL)

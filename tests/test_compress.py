@@ -9,6 +9,7 @@ import pytest
 import emcomp
 from emcomp import Uniform
 from emcomp.sources import block_rows
+from emcomp.vectors import own_words
 
 X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
 
@@ -143,3 +144,37 @@ def test_nonfinite_entries_beyond_the_first_block():
 def test_the_file_of_a_path_must_be_there(tmp_path):
     with pytest.raises(OSError, match="nothing"):
         emcomp.compress(tmp_path / "nothing.txt")
+
+
+def test_keyed_vectors_bring_their_words():
+    class KeyedVectors:  # as gensim's: NumPy would take it for a sequence of rows
+        index_to_key = ("b", "a", "c")
+        vectors = np.eye(3, 5, dtype=np.float32)
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, key):
+            raise AssertionError("rows were read one by one")
+
+    table = emcomp.compress(KeyedVectors(), "uniform:8")
+    assert list(table.words) == ["b", "a", "c"]
+    np.testing.assert_array_equal(
+        table.decode(), emcomp.compress(KeyedVectors.vectors, "uniform:8").decode()
+    )
+    assert list(emcomp.compress(KeyedVectors(), words=["x", "y", "z"]).words) == ["x", "y", "z"]
+    assert emcomp.frobenius_error(KeyedVectors(), table) < 0.1
+    KeyedVectors.index_to_key = ("b", 7, "c")
+    with pytest.raises(emcomp.InputError, match="key 1 is 7, of type int"):
+        emcomp.compress(KeyedVectors())
+
+
+def test_a_compressed_table_keeps_its_words(tmp_path):
+    table = emcomp.compress(np.eye(3, 5), "uniform:8", words=["b", "a", "c"])
+    again = emcomp.compress(table, "float:32")
+    assert list(again.words) == ["b", "a", "c"]
+    np.testing.assert_array_equal(again.decode(), table.decode())
+    emcomp.write_vectors(tmp_path / "v.txt", table)
+    assert list(emcomp.read_vectors(tmp_path / "v.txt").words) == ["b", "a", "c"]
+    columns = np.rec.array(np.eye(3), dtype=[("words", float), ("b", float), ("c", float)])
+    assert own_words(columns) is None

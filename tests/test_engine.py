@@ -19,6 +19,8 @@ CODECS = [
     "kmeans:3",
     "kmeans:2(granularity=3)",
     "pq:4x4",
+    "pq:4x4(sample=500)",
+    "opq:4x4(rotations=2)",
     "rq:3x4",
     "dccl:4x4(epochs=1,refine=0)",
     "dccl:4x4(epochs=1,refine=1)",
@@ -28,6 +30,9 @@ CODECS = [
     "pca:5",
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
+    "principal+allocate:3",
+    "autoencoder:4(epochs=1)+uniform:4",
+    "autoencoder:4(epochs=1,activation=elu,sample=500)",
     "direction:5+rotate(scales=row)+uniform:4(granularity=row)",
 ]
 

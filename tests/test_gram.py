@@ -153,6 +153,7 @@ def test_paths_first_rows_and_gather(tmp_path):
     np.save(tmp_path / "a.npy", a)
     source = open_table(tmp_path / "a.npy")
     assert np.array_equal(source.read(0, 100), a)
+    assert not source.read(0, 1).flags.owndata
     assert np.array_equal(
         gram_matrix(View(FirstRows(source, 30), "X"), Engine(1)),
         gram_matrix(view(a[:30]), Engine(1)),

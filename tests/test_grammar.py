@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emcomp import (
+    Allocate,
     Direction,
     Float,
     InputError,
     Pca,
+    Principal,
     Rotate,
     Svd,
     Transformed,
@@ -33,6 +35,7 @@ CODECS = {
     ),
     "whiten+uniform:3": Transformed(Whiten(), Uniform(3)),
     "whiten(1.0,centre=none)+uniform:3": Transformed(Whiten(1.0, centre="none"), Uniform(3)),
+    "principal+allocate:3": Transformed(Principal(), Allocate(3)),
     "svd:8+rotate+uniform:1": Transformed(Svd(8), Transformed(Rotate(), Uniform(1))),
 }
 

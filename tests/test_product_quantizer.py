@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -269,3 +271,69 @@ def test_no_worse_than_faiss():
     error = ((X - theirs.decode(theirs.compute_codes(X))) ** 2).sum()
     codec = ProductQuantization(6, 6)
     assert ((X - rows_of(codec, compressed(X, codec), X.shape)) ** 2).sum() <= 1.01 * error
+
+
+def plain_sums(X, codebook, parts):
+    """Sums, counts and squared errors of the rows nearest to each codeword, in float64."""
+    D = nearest(X, codebook, parts)
+    codes = D.argmin(axis=2)
+    sums = np.zeros(codebook.shape)
+    counts = np.zeros((parts, len(codebook)), np.int64)
+    errors = np.zeros(counts.shape)
+    for m, part in enumerate(columns(X.shape[1], parts)):
+        for c in range(len(codebook)):
+            chosen = codes[:, m] == c
+            sums[c, part] = X[chosen][:, part].astype(np.float64).sum(axis=0)
+            counts[m, c] = chosen.sum()
+            errors[m, c] = D[chosen, m, c].sum()
+    return sums, counts, errors
+
+
+@pytest.mark.parametrize(("dim", "parts"), [(1, 1), (9, 4), (65, 7), (150, 2)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sums_of_a_round(dim, parts, threads):
+    X, codebook = table(700, dim), table(8, dim, 1)
+    sums = _core.ProductSums(codebook, parts, 3)
+    sums.update(X.astype(np.float64)[:300], 0, threads)
+    sums.update(X[300:], 300, threads)
+    expected, counts, errors = plain_sums(X, codebook, parts)
+    np.testing.assert_allclose(sums.sums, expected, atol=1e-10)
+    np.testing.assert_array_equal(sums.counts, counts)
+    np.testing.assert_allclose(sums.errors, errors, rtol=1e-5, atol=1e-5)
+    moved = sums.next_codebook()
+    for m, part in enumerate(columns(dim, parts)):
+        full = counts[m] > 0
+        means = expected[full][:, part] / counts[m, full, None]
+        np.testing.assert_allclose(moved[full][:, part], means, rtol=1e-6)
+
+
+def test_sums_of_blocks_merge_to_the_same_bits():
+    X, codebook = table(5000, 37), table(32, 37, 1)
+    edges = (0, 256, 1280, 3333, 5000)
+    whole = _core.ProductSums(codebook, 5, 5)
+    merged = _core.ProductSums(codebook, 5, 5)
+    for threads, (first, last) in enumerate(pairwise(edges), 1):
+        whole.update(X[first:last], first, 1)
+        own = _core.ProductSums(codebook, 5, 5)
+        own.update(np.asfortranarray(X[first:last]), first, threads)
+        merged.merge(own)
+    for name in ("sums", "counts", "errors"):
+        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
+    np.testing.assert_array_equal(merged.next_codebook(), whole.next_codebook())
+    with pytest.raises(TypeError, match="different codebooks"):
+        merged.merge(_core.ProductSums(codebook + 1, 5, 5))
+    bad = X[:5].copy()
+    bad[2, 1] = np.inf
+    with pytest.raises(InputError, match="row 12, column 1"):
+        merged.update(bad, 10, 1)
+
+
+def test_codewords_without_rows_move_to_the_farthest_rows():
+    X = np.array([[0, 0], [1, 0], [9, 5], [20, 5], [21, 0], [30, 0]], np.float32)
+    codebook = np.array([[0, 0], [20, 1], [100, 100], [200, 200]], np.float32)
+    sums = _core.ProductSums(codebook, 2, 2)
+    for first in (0, 3):
+        sums.update(X[first : first + 3], first, 1)
+    # Column 0: 9 is nearest to 0, 30 to 20; column 1: 5 is the only value off its codeword.
+    expected = [[10 / 3, 0], [71 / 3, 5], [30, 5], [9, 200]]
+    np.testing.assert_allclose(sums.next_codebook(), expected, rtol=1e-6)

@@ -78,6 +78,21 @@ def test_beam_search_equals_a_plain_one(dim, stages, bits, beam):
     np.testing.assert_allclose(errors, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_codings_without_tables_of_products():
+    # 7 stages of 4096 codewords would need 21 tables of 64 MiB.
+    rng = np.random.default_rng(0)
+    codebooks = rng.standard_normal((7, 4096, 3)).astype(np.float32) * 0.5
+    X = rng.standard_normal((9, 3)).astype(np.float32) * 3
+    codes = unpack(encode(X, codebooks, 12, 3, threads=2), 7, 12)
+    errors = ((X.astype(np.float64) - decoded(codes, codebooks)) ** 2).sum(axis=1)
+    rest = X.astype(np.float64)[:, None]  # the three best codings of each row, by plain search
+    for codebook in codebooks.astype(np.float64):
+        longer = (rest[:, :, None] - codebook).reshape(len(X), -1, 3)
+        best = (longer**2).sum(axis=2).argsort(axis=1)[:, :3]
+        rest = np.take_along_axis(longer, best[:, :, None], axis=1)
+    np.testing.assert_allclose(errors, (rest[:, 0] ** 2).sum(axis=1), rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("bits", [1, 3, 8, 12])
 @pytest.mark.parametrize(("dim", "stages"), [(1, 1), (63, 3), (64, 4), (130, 5)])
 def test_rows_are_sums_of_codewords(dim, stages, bits):

@@ -108,6 +108,15 @@ def test_levels_are_the_optimum_where_bins_hold_many_values(bits):
     assert squared_error(X, table) <= 1.0005 * least_error(X, 2**bits)
 
 
+@pytest.mark.parametrize("width", [1e-4, 2e-4, 1e-3, 0.1])
+def test_levels_are_the_optimum_in_two_tight_clusters(width):
+    signs = np.where(np.arange(2000) % 2, 1.0, -1.0)
+    X = (signs + width * np.random.default_rng(0).uniform(-1, 1, 2000)).astype(np.float32)[:, None]
+    rounding = len(X) * 2.0**-46 / 12  # of levels near 1 to float32
+    least = least_error(X, 256)
+    assert squared_error(X, emcomp.compress(X, "kmeans:8", threads=1)) <= 1.0005 * least + rounding
+
+
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_each_group_has_its_own_optimum(bits):
     X = normal(100, 5) * [1, 100, 1, 1e-3, 1] + [0, 7, 1000, 0, 0]
@@ -337,7 +346,7 @@ class Rows:
 
 
 def test_one_pass_is_enough_for_ordinary_tables():
-    for X, passes in ((normal(500, 40), 1), (100 + 1e-3 * normal(500, 40), 3)):
+    for X, passes in ((normal(500, 40), 1), (100 + 1e-3 * normal(500, 40), 4)):
         source = Rows(X)
         emcomp.KMeans(8).fit(as_source(source), Engine(2))
         assert source.passes <= passes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,10 +32,14 @@ def squared_error(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float
     return float(np.sum((X.astype(float) - rebuilt) ** 2) / np.sum(X.astype(float) ** 2))
 
 
-def mean_cosine(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float:
+def cosines_of(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> NDArray[np.float64]:
     a, b = X.astype(float), rebuilt.astype(float)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(np.mean(np.sum(a * b, axis=1) / np.maximum(norms, 1e-30)))
+    return np.asarray(np.sum(a * b, axis=1) / np.maximum(norms, 1e-30))
+
+
+def mean_cosine(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float:
+    return float(np.mean(cosines_of(X, rebuilt)))
 
 
 # Maps
@@ -302,6 +308,53 @@ def test_weights_of_rows_count_as_repeated_rows() -> None:
     repeated, other = best_projection(as_source(np.repeat(X, counts, axis=0)), 3, Engine(2))
     assert cosine == pytest.approx(other, rel=1e-6)
     np.testing.assert_allclose(weighted @ weighted.T, repeated @ repeated.T, atol=1e-3)
+
+
+def test_weights_make_a_codec_keep_the_rows_that_count() -> None:
+    X = table(400, 12, decay=0.2)
+    counts = RANDOM.pareto(0.5, 400)
+    ranks = np.arange(1, 401)
+    for weights, shares in (
+        (counts, counts),
+        ("zipf", 1 / ranks),
+        ((5 / ranks).tolist(), 1 / ranks),
+    ):
+        weighted = emcomp.compress(X, emcomp.Direction(3, weights=weights).then(None))
+        cosines = [
+            np.average(cosines_of(X, t.decode()), weights=shares)
+            for t in (weighted, emcomp.compress(X, "direction:3"))
+        ]
+        assert cosines[0] > cosines[1] + 1e-3
+        np.testing.assert_allclose(weighted.info["mean_cosine"], cosines[0], rtol=1e-5)
+
+
+def test_equal_weights_change_nothing_and_files_say_that_there_were_some(tmp_path: Path) -> None:
+    X = table()
+    given = emcomp.Direction(5, weights=np.full(500, 3.0)).then(None)
+    compressed = emcomp.compress(X, given)
+    np.testing.assert_array_equal(compressed.decode(), emcomp.compress(X, "direction:5").decode())
+    compressed.save(tmp_path / "table.emcomp")
+    opened = emcomp.open(tmp_path / "table.emcomp")
+    assert str(opened.codec) == "direction:5(weights=given)"
+    np.testing.assert_array_equal(opened.decode(), compressed.decode())
+    with pytest.raises(InputError, match="weights as an array"):
+        emcomp.compress(X, opened.codec)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("rank", "'zipf'"),
+        ([1.0, -1.0], "negative"),
+        ([[1.0, 2.0]], "list"),
+        ([np.nan, 1.0], "finite"),
+        ([0.0, 0.0], "all be zero"),
+        (np.ones(499), "499 weights for a table of 500 rows"),
+    ],
+)
+def test_other_weights_are_refused(weights: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        emcomp.compress(table(), emcomp.Direction(5, weights=weights).then(None))
 
 
 # Floats

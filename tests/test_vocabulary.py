@@ -12,6 +12,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import emcomp
 from emcomp import container
 from emcomp.errors import CorruptFileError, EmcompError, InputError, UnknownWordError
 from emcomp.vocabulary import Vocabulary
@@ -300,3 +301,33 @@ def edited(word, rng, edits):
         at = int(rng.integers(0, len(letters) + 1))
         letters[at : at + int(rng.integers(0, 2))] = rng.choice(list("abcdéX"), rng.integers(0, 2))
     return "".join(letters)
+
+
+def test_is_a_sequence_of_words(tmp_path):
+    words = [f"w{i}" for i in range(500)] + ["straße", ""]
+    emcomp.compress(np.eye(502, 3) + 1, "uniform:2", words=words).save(tmp_path / "t.emcomp")
+    table = emcomp.open(tmp_path / "t.emcomp")
+    found = table.words
+    assert len(found) == len(table) == 502
+    assert list(found) == words
+    assert list(reversed(found)) == words[::-1]
+    assert (found[0], found[-1], found[-2], found[3:9:2]) == ("w0", "", "straße", words[3:9:2])
+    for word in ("w0", "w499", "straße", ""):
+        assert found.index(word) == words.index(word)
+        assert found.count(word) == 1
+        np.testing.assert_array_equal(table[word], table[words.index(word)])
+    assert "straße" in found
+    assert found.index("w9", 9, 10) == found.index("w9", -493) == 9
+    for arguments in (("absent",), ("w9", 10), ("w9", 0, 9), ("w9", -492), (9,)):
+        with pytest.raises(ValueError, match="not in the vocabulary"):
+            found.index(*arguments)
+    assert [found.count(word) for word in ("absent", 9, None)] == [0, 0, 0]
+    for row in (502, -503):
+        with pytest.raises(IndexError):
+            found[row]
+
+
+def test_pickles():
+    again = pickle.loads(pickle.dumps(Vocabulary.from_words(AWKWARD)))
+    assert list(again) == list(Vocabulary.from_words(AWKWARD))
+    assert [again.find(word) for word in AWKWARD] == list(range(len(AWKWARD)))

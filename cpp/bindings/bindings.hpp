@@ -22,5 +22,6 @@ void bind_product_quantizer(pybind11::module_& module);
 void bind_residual_quantizer(pybind11::module_& module);
 void bind_compositional_codes(pybind11::module_& module);
 void bind_additive_refinement(pybind11::module_& module);
+void bind_autoencoder(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -1,5 +1,6 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/parameters.hpp"
 #include "emcomp/compositional_trainer.hpp"
 #include "emcomp/parallel.hpp"
 
@@ -15,32 +16,6 @@ CompositionalShape checked_shape(Eigen::Index dim, Eigen::Index codes, Eigen::In
 }
 
 template <class Scalar>
-py::tuple as_tuple(CompositionalParameters<Scalar> parameters) {
-  py::tuple arrays(5);
-  std::size_t index = 0;
-  for (const RowMatrix<Scalar>* tensor : parameters.tensors()) {
-    arrays[index++] = DenseArray<Scalar>({tensor->rows(), tensor->cols()}, tensor->data());
-  }
-  return arrays;
-}
-
-template <class Scalar>
-CompositionalParameters<Scalar> from_tuple(const py::tuple& arrays,
-                                           const CompositionalShape& shape) {
-  auto parameters = CompositionalParameters<Scalar>::zeros(shape);
-  if (arrays.size() != 5) throw py::type_error("expected five parameters");
-  std::size_t index = 0;
-  for (RowMatrix<Scalar>* tensor : parameters.tensors()) {
-    const auto array = py::cast<DenseArray<Scalar>>(arrays[index++]);
-    if (array.ndim() != 2 || array.shape(0) != tensor->rows() || array.shape(1) != tensor->cols()) {
-      throw py::type_error("a parameter has the wrong shape");
-    }
-    std::copy_n(array.data(), tensor->size(), tensor->data());
-  }
-  return parameters;
-}
-
-template <class Scalar>
 py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noise,
                    const py::tuple& arrays, Eigen::Index codes, Eigen::Index codewords,
                    int threads) {
@@ -50,7 +25,8 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noi
   if (noise.ndim() != 2 || noise.shape(0) != batch || noise.shape(1) != shape.logits()) {
     throw py::type_error("noise must have shape (batch, codes * codewords)");
   }
-  const auto parameters = from_tuple<Scalar>(arrays, shape);
+  auto parameters = CompositionalParameters<Scalar>::zeros(shape);
+  assign<Scalar>(arrays, parameters);
   auto result = CompositionalParameters<Scalar>::zeros(shape);
   CompositionalLoss loss{};
   const Scalar* row_data = rows.data();
@@ -64,7 +40,7 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noi
     };
     loss = pass.gradient(parameters, batch, given, result, threads);
   }
-  return py::make_tuple(loss.loss, loss.squared_norm, as_tuple(result));
+  return py::make_tuple(loss.loss, loss.squared_norm, as_tuple<Scalar>(std::move(result)));
 }
 
 std::unique_ptr<CompositionalTrainer> make_trainer(const py::array& rows, Eigen::Index codes,
@@ -94,7 +70,9 @@ Encoder make_encoder(const py::tuple& parameters, Eigen::Index codes, Eigen::Ind
   const auto codebooks = py::cast<DenseArray<float>>(parameters[4]);
   if (codebooks.ndim() != 2) throw py::type_error("codebooks must have shape (codewords, dim)");
   const CompositionalShape shape = checked_shape(codebooks.shape(1), codes, codewords);
-  return {shape, from_tuple<float>(parameters, shape)};
+  Encoder encoder{shape, CompositionalParameters<float>::zeros(shape)};
+  assign<float>(parameters, encoder.parameters);
+  return encoder;
 }
 
 void encode(const Encoder& encoder, const py::array& matrix, DenseArray<std::uint8_t>& codes,
@@ -137,7 +115,7 @@ void bind_compositional_codes(py::module_& module) {
       .def("restore", &CompositionalTrainer::restore, "Return to those remembered.")
       .def_property_readonly("steps_per_epoch", &CompositionalTrainer::steps_per_epoch)
       .def_property_readonly("parameters", [](const CompositionalTrainer& trainer) {
-        return as_tuple(trainer.parameters());
+        return as_tuple<float>(trainer.parameters());
       });
 }
 

@@ -71,6 +71,9 @@ void replace(Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
 }  // namespace
 
 void bind_kmeans(py::module_& module) {
+  module.attr("KMEANS_TOLERANCE") = kKMeansTolerance;
+  module.attr("KMEANS_START_ROWS") = kStartRowsPerCentroid;
+  module.attr("KMEANS_BOUNDS_MIN_DIM") = kBoundsMinDim;
   module.def("sample_rows", &checked_sample, py::arg("rows"), py::arg("count"), py::arg("seed"));
   module.def("start_centroids", &start_from, py::arg("sample"), py::arg("count"), py::arg("seed"),
              py::arg("threads"));

@@ -1,7 +1,8 @@
-#include "emcomp/product_quantizer.hpp"
+#include <algorithm>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "emcomp/product_sums.hpp"
 
 namespace emcomp::bindings {
 
@@ -23,10 +24,14 @@ void check_codebook(const Floats& codebook, const ProductLayout& layout) {
   }
 }
 
-void train(const py::array& rows, std::int64_t parts, int bits, std::int64_t first_part,
-           std::int64_t last_part, int iterations, std::uint64_t seed, Floats& codebook,
-           int threads) {
-  const MatrixView view = matrix_view(rows);
+template <class T>
+py::array_t<T> as_array(const std::vector<T>& values, std::int64_t rows, std::int64_t columns) {
+  return py::array_t<T>({rows, columns}, values.data());
+}
+
+void start(const py::array& sample, std::int64_t parts, int bits, std::int64_t first_part,
+           std::int64_t last_part, std::uint64_t seed, Floats& codebook, int threads) {
+  const MatrixView view = matrix_view(sample);
   const ProductLayout layout = checked_layout(view.dim, parts, bits);
   check_codebook(codebook, layout);
   if (view.rows < layout.codewords() || first_part < 0 || first_part > last_part ||
@@ -35,7 +40,64 @@ void train(const py::array& rows, std::int64_t parts, int bits, std::int64_t fir
   }
   float* out = codebook.mutable_data();
   const py::gil_scoped_release release;
-  train_product_codebook(view, layout, first_part, last_part, iterations, seed, out, threads);
+  start_product_codebook(view, layout, first_part, last_part, seed, out, threads);
+}
+
+ProductSums make_sums(const Floats& codebook, std::int64_t parts, int bits) {
+  const ProductLayout layout =
+      checked_layout(codebook.ndim() == 2 ? codebook.shape(1) : 0, parts, bits);
+  check_codebook(codebook, layout);
+  return ProductSums(codebook.data(), layout);
+}
+
+void update(ProductSums& sums, const py::array& block, std::int64_t first_row, int threads) {
+  const MatrixView view = matrix_view(block);
+  if (view.dim != sums.layout().dim) throw py::type_error("the block must have dim columns");
+  const py::gil_scoped_release release;
+  sums.update(view, first_row, threads);
+}
+
+void merge(ProductSums& sums, const ProductSums& other) {
+  if (sums.layout() != other.layout() || sums.codebook() != other.codebook()) {
+    throw py::type_error("sums for different codebooks cannot be merged");
+  }
+  sums.merge(other);
+}
+
+template <class T>
+py::array_t<T> as_array(const std::vector<T>& values) {
+  return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+py::tuple state_of(const ProductSums& sums) {
+  const ProductSums::Totals& totals = sums.totals();
+  const ProductLayout& layout = sums.layout();
+  return py::make_tuple(as_array(sums.codebook(), layout.codewords(), layout.dim), layout.parts,
+                        layout.bits, as_array(totals.sums), as_array(totals.counts),
+                        as_array(totals.errors), as_array(totals.farthest),
+                        as_array(totals.distances));
+}
+
+template <class T>
+void restore(const py::handle& kept, std::vector<T>& values) {
+  const auto array = py::cast<DenseArray<T>>(kept);
+  if (array.size() != static_cast<py::ssize_t>(values.size())) {
+    throw py::type_error("this is not the state of sums");
+  }
+  std::copy_n(array.data(), array.size(), values.data());
+}
+
+ProductSums sums_from(const py::tuple& state) {
+  ProductSums sums = make_sums(py::cast<Floats>(state[0]), py::cast<std::int64_t>(state[1]),
+                               py::cast<int>(state[2]));
+  ProductSums::Totals totals = sums.totals();
+  restore(state[3], totals.sums);
+  restore(state[4], totals.counts);
+  restore(state[5], totals.errors);
+  restore(state[6], totals.farthest);
+  restore(state[7], totals.distances);
+  sums.set_totals(std::move(totals));
+  return sums;
 }
 
 void encode(const py::array& matrix, std::int64_t first_row, std::int64_t parts, int bits,
@@ -55,10 +117,32 @@ void encode(const py::array& matrix, std::int64_t first_row, std::int64_t parts,
 }  // namespace
 
 void bind_product_quantizer(py::module_& module) {
-  module.def("train_product_codebook", &train, py::arg("rows"), py::arg("parts"), py::arg("bits"),
-             py::arg("first_part"), py::arg("last_part"), py::arg("iterations"), py::arg("seed"),
+  module.def("start_product_codebook", &start, py::arg("sample"), py::arg("parts"), py::arg("bits"),
+             py::arg("first_part"), py::arg("last_part"), py::arg("seed"),
              py::arg("codebook").noconvert(), py::arg("threads"),
-             "Learn some parts' columns of codebook, float32 (2**bits, dim).");
+             "Start some parts' columns of codebook, float32 (2**bits, dim).");
+  py::class_<ProductSums>(module, "ProductSums", py::module_local())
+      .def(py::init(&make_sums), py::arg("codebook").noconvert(), py::arg("parts"), py::arg("bits"))
+      .def("update", &update, py::arg("block"), py::arg("first_row"), py::arg("threads"))
+      .def("merge", &merge, py::arg("other"))
+      .def(py::pickle(&state_of, &sums_from))
+      .def("next_codebook",
+           [](const ProductSums& sums) {
+             return as_array(sums.next_codebook(), sums.layout().codewords(), sums.layout().dim);
+           })
+      .def_property_readonly("sums",
+                             [](const ProductSums& sums) {
+                               return as_array(sums.sums(), sums.layout().codewords(),
+                                               sums.layout().dim);
+                             })
+      .def_property_readonly("counts",
+                             [](const ProductSums& sums) {
+                               return as_array(sums.counts(), sums.layout().parts,
+                                               sums.layout().codewords());
+                             })
+      .def_property_readonly("errors", [](const ProductSums& sums) {
+        return as_array(sums.errors(), sums.layout().parts, sums.layout().codewords());
+      });
   module.def("encode_product", &encode, py::arg("matrix"), py::arg("first_row"), py::arg("parts"),
              py::arg("bits"), py::arg("codebook").noconvert(), py::arg("codes").noconvert(),
              py::arg("threads"), "Encode rows into codes (rows, (parts * bits + 7) // 8).");

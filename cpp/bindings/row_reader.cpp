@@ -1,8 +1,11 @@
+#include <algorithm>
+
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/linear_map.hpp"
 #include "emcomp/additive_reader.hpp"
 #include "emcomp/bit_packing.hpp"
+#include "emcomp/column_reader.hpp"
 #include "emcomp/concatenated_reader.hpp"
 #include "emcomp/float_reader.hpp"
 #include "emcomp/levels.hpp"
@@ -153,8 +156,9 @@ Reader float_reader(const py::array& values) {
 
 Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, bool orthonormal,
                           const std::optional<Floats>& offset,
-                          const std::optional<py::array>& scales, float gain) {
+                          const std::optional<py::array>& scales, float gain, bool elu) {
   Decoding decoding;
+  decoding.elu = elu;
   decoding.map = decoder.map;
   decoding.orthonormal = orthonormal;
   decoding.gain = gain;
@@ -190,6 +194,28 @@ Reader level_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int
     throw py::type_error("levels must have shape (groups, 2**bits)");
   }
   return Reader(make_level_reader(codes.data(), rows, dim, table), {codes});
+}
+
+Reader column_reader(const std::vector<const Reader*>& parts, const Ids& columns,
+                     const Floats& scales, std::int64_t dim) {
+  std::vector<std::shared_ptr<const RowReader>> readers;
+  std::vector<py::object> arrays;
+  std::int64_t width = 0;
+  for (const Reader* part : parts) {
+    if (part->rows() != parts.front()->rows()) throw py::type_error("parts differ in rows");
+    width += part->dim();
+    readers.push_back(part->core());
+    arrays.insert(arrays.end(), part->arrays().begin(), part->arrays().end());
+  }
+  const std::span<const std::int64_t> to(columns.data(), static_cast<std::size_t>(columns.size()));
+  const auto inside = [&](std::int64_t column) { return 0 <= column && column < dim; };
+  if (parts.empty() || columns.size() != width || scales.size() != width ||
+      !std::all_of(to.begin(), to.end(), inside)) {
+    throw py::type_error("columns and scales must fit the parts and the dimension");
+  }
+  return Reader(make_column_reader(std::move(readers), to,
+                                   {scales.data(), static_cast<std::size_t>(width)}, dim),
+                std::move(arrays));
 }
 
 Reader product_reader(const DenseArray<std::uint8_t>& codes, std::int64_t parts, int bits,
@@ -257,7 +283,7 @@ void bind_row_reader(py::module_& module) {
              "A reader of rows kept as floats; keeps them alive.");
   module.def("transformed_reader", &transformed_reader, py::arg("latents"), py::arg("decoder"),
              py::arg("orthonormal"), py::arg("offset").noconvert(), py::arg("scales").noconvert(),
-             py::arg("gain"), "A reader of rows over a reader of their latents.");
+             py::arg("gain"), py::arg("elu"), "A reader of rows over a reader of their latents.");
   module.def(
       "convert_rows",
       [](const py::array& rows, py::array& out, int threads) {
@@ -274,6 +300,9 @@ void bind_row_reader(py::module_& module) {
   module.def("level_reader", &level_reader, py::arg("codes").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("group"), py::arg("levels").noconvert(),
              "A reader of rows whose codes index levels (groups, 2**bits); keeps codes alive.");
+  module.def("column_reader", &column_reader, py::arg("parts"), py::arg("columns").noconvert(),
+             py::arg("scales").noconvert(), py::arg("dim"),
+             "A reader of rows whose columns are those of several readers, scaled.");
   module.def("product_reader", &product_reader, py::arg("codes").noconvert(), py::arg("parts"),
              py::arg("bits"), py::arg("codebook").noconvert(),
              "A reader of product-quantized rows; keeps the codes alive.");

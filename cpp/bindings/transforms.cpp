@@ -26,20 +26,23 @@ Floats apply(const PyLinearMap& self, const Floats& rows) {
 }
 
 void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap* decoder,
-            const MaybeFloats& centre, const std::string& scaling, float gain, Floats& latents,
-            MaybeHalves& scales, int threads) {
+            const MaybeFloats& centre, const std::string& scaling, float gain,
+            const MaybeFloats& importance, Floats& latents, MaybeHalves& scales, int threads) {
   const MatrixView view = matrix_view(rows);
   LatentMap map;
   map.encoder = encoder.map;
   map.gain = gain;
   if (decoder != nullptr) map.decoder = decoder->map;
+  if (importance)
+    map.importance.assign(importance->data(), importance->data() + importance->size());
   if (centre) map.centre.assign(centre->data(), centre->data() + centre->size());
   map.scaling = scaling == "row"      ? LatentScaling::kRow
                 : scaling == "length" ? LatentScaling::kLength
                                       : LatentScaling::kNone;
   if (encoder.map->inputs() != view.dim || (centre && centre->size() != view.dim) ||
+      (importance && importance->size() != encoder.map->outputs()) ||
       latents.size() != view.rows * encoder.map->outputs()) {
-    throw py::type_error("encoder, centre and latents must fit the rows");
+    throw py::type_error("encoder, centre, importance and latents must fit the rows");
   }
   if (map.scaling == LatentScaling::kLength &&
       (decoder == nullptr || map.decoder->outputs() != view.dim ||
@@ -57,6 +60,18 @@ void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap
   float* to = latents.mutable_data();
   const py::gil_scoped_release release;
   encode_latents(view, map, to, to_scales, threads);
+}
+
+void activate(Floats& latents, const Floats& bias, int threads) {
+  if (latents.ndim() != 2 || bias.size() != latents.shape(1)) {
+    throw py::type_error("bias must have one entry for each latent");
+  }
+  float* to = latents.mutable_data();
+  const float* from = bias.data();
+  const std::int64_t rows = latents.shape(0);
+  const std::int64_t dim = latents.shape(1);
+  const py::gil_scoped_release release;
+  activate_latents(to, rows, dim, from, threads);
 }
 
 double reweight(const py::array& rows, const PyLinearMap* projection, const MaybeFloats& weights,
@@ -96,8 +111,12 @@ void bind_transforms(py::module_& module) {
       py::arg("dim"), py::arg("seed"), py::arg("inverse"), "A seeded orthogonal map.");
   module.def("encode_latents", &encode, py::arg("rows"), py::arg("encoder"), py::arg("decoder"),
              py::arg("centre").noconvert(), py::arg("scaling"), py::arg("gain"),
-             py::arg("latents").noconvert(), py::arg("scales").noconvert(), py::arg("threads"),
+             py::arg("importance").noconvert(), py::arg("latents").noconvert(),
+             py::arg("scales").noconvert(), py::arg("threads"),
              "Latents of rows, and the rows' scales where scaling is 'row'.");
+  module.def("activate_latents", &activate, py::arg("latents").noconvert(),
+             py::arg("bias").noconvert(), py::arg("threads"),
+             "Add a bias to latents and take ELU of the sums, in place.");
   module.def("reweight_rows", &reweight, py::arg("rows"), py::arg("projection"),
              py::arg("weights").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
              "Rows over the root of their length times that of their projection.");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "emcomp/row_reader.hpp"
+#include "emcomp/score_row.hpp"
 #include "emcomp/simd.hpp"
 
 namespace emcomp {
@@ -60,39 +61,36 @@ class ChunkReader final : public RowReader {
     }
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
+    const float* against = query.values.data();
     for (std::int64_t i = 0; i < count; ++i) {
       const auto row = chunks_.row(first + i);
-      // Products of floats are exact in double; sixteen lanes whatever the instruction set.
-      std::array<double, kSumLanes> dot{};
-      std::array<double, kSumLanes> square{};
-      for (std::int64_t c = 0; c * simd::kLanes < dim(); ++c) {
-        simd::Floats values = chunks_.chunk(row, c);
-        if (c == whole_) {
-          for (std::int64_t lane = tail_; lane < simd::kLanes; ++lane) values[lane] = 0.0f;
+      RowScore score;
+      std::int64_t c = 0;
+      for (; (c + kChunksTogether) <= whole_; c += kChunksTogether) {
+        alignas(64) std::array<float, RowScore::kSums> values;
+        for (std::int64_t k = 0; k < kChunksTogether; ++k) {
+          simd::store(values.data() + k * simd::kLanes, chunks_.chunk(row, c + k));
         }
-        const simd::Floats against = c == whole_ ? simd::load_first(query + c * simd::kLanes, tail_)
-                                                 : simd::load(query + c * simd::kLanes);
-        const std::int64_t shift = c * simd::kLanes % kSumLanes;
-        for (int lane = 0; lane < simd::kLanes; ++lane) {
-          const double value = values[lane];
-          dot[static_cast<std::size_t>(shift + lane)] += value * static_cast<double>(against[lane]);
-          square[static_cast<std::size_t>(shift + lane)] += value * value;
+        score.add(values.data(), against + c * simd::kLanes);
+      }
+      const std::int64_t rest = dim() - c * simd::kLanes;
+      if (rest > 0) {
+        std::array<float, RowScore::kSums> values{};
+        for (std::int64_t k = 0; k * simd::kLanes < rest; ++k) {
+          simd::store(values.data() + k * simd::kLanes, chunks_.chunk(row, c + k));
         }
+        score.add_first(values.data(), against + c * simd::kLanes, rest);
       }
-      dots[i] = 0.0;
-      squared_norms[i] = 0.0;
-      for (std::size_t lane = 0; lane < kSumLanes; ++lane) {
-        dots[i] += dot[lane];
-        squared_norms[i] += square[lane];
-      }
+      dots[i] = score.dot();
+      squared_norms[i] = score.squared_norm();
     }
   }
 
  private:
   using Row = typename Chunks::Row;
-  static constexpr std::size_t kSumLanes = 16;
+  static constexpr std::int64_t kChunksTogether = RowScore::kSums / simd::kLanes;
   static constexpr std::size_t kAhead = 8;              // rows asked for before they are needed
   static constexpr std::int64_t kStrip = simd::kLanes;  // chunks whose sums stay in registers
   static constexpr std::int64_t kShortStrip = 4;

@@ -13,54 +13,7 @@ using Eigen::Index;
 
 constexpr Index kStrip = 64;  // rows of a gradient that are computed together
 
-template <class Scalar>
-auto flat(RowMatrix<Scalar>& matrix, Index first_row, Index rows) {
-  // Rows of a whole slice start on a multiple of a vector, so that the same entries meet the same
-  // instructions whatever is done in parallel.
-  return Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>(
-      matrix.data() + first_row * matrix.cols(), rows * matrix.cols());
-}
-
-template <class Scalar>
-void add_to_rows(RowMatrix<Scalar>& matrix, Index first_row, Index rows,
-                 const RowMatrix<Scalar>& bias) {
-  for (Index r = first_row; r < first_row + rows; ++r) {
-    Scalar* row = matrix.data() + r * matrix.cols();
-    for (Index c = 0; c < matrix.cols(); ++c) row[c] += bias.data()[c];
-  }
-}
-
-// Sums of columns [begin, begin + count), row after row.
-template <class Scalar>
-void sum_columns(const RowMatrix<Scalar>& matrix, Index rows, Index begin, Index count,
-                 Scalar* sums) {
-  std::fill_n(sums, count, Scalar{0});
-  for (Index r = 0; r < rows; ++r) {
-    const Scalar* row = matrix.data() + r * matrix.cols() + begin;
-    for (Index c = 0; c < count; ++c) sums[c] += row[c];
-  }
-}
-
 }  // namespace
-
-template <class Scalar>
-double sum_of_squares(const Scalar* values, Index count) {
-  constexpr Index kLanes = 16;
-  std::array<double, kLanes> sums{};
-  Index i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (Index lane = 0; lane < kLanes; ++lane) {
-      const auto value = static_cast<double>(values[i + lane]);
-      sums[static_cast<std::size_t>(lane)] += value * value;
-    }
-  }
-  double total = 0.0;
-  for (; i < count; ++i) {
-    total += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-  }
-  for (const double sum : sums) total += sum;
-  return total;
-}
 
 template <class Scalar>
 CompositionalParameters<Scalar> CompositionalParameters<Scalar>::zeros(
@@ -248,8 +201,6 @@ void encode_compositional(const CompositionalParameters<float>& parameters,
   });
 }
 
-template double sum_of_squares(const float*, Index);
-template double sum_of_squares(const double*, Index);
 template struct CompositionalParameters<float>;
 template struct CompositionalParameters<double>;
 template class CompositionalPass<float>;

@@ -9,11 +9,9 @@
 #include <functional>
 
 #include "emcomp/matrix_view.hpp"
+#include "emcomp/row_matrix.hpp"
 
 namespace emcomp {
-
-template <class Scalar>
-using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 struct CompositionalShape {
   Eigen::Index dim = 0;
@@ -95,9 +93,5 @@ class CompositionalPass {
 void encode_compositional(const CompositionalParameters<float>& parameters,
                           const CompositionalShape& shape, const MatrixView& matrix,
                           std::uint8_t* codes, int threads);
-
-// A sum of squares in float64, the same for any alignment.
-template <class Scalar>
-double sum_of_squares(const Scalar* values, Eigen::Index count);
 
 }  // namespace emcomp

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "emcomp/adam.hpp"
 #include "emcomp/compositional_model.hpp"
 #include "emcomp/matrix_view.hpp"
+#include "emcomp/minibatches.hpp"
 
 namespace emcomp {
 
@@ -29,7 +30,7 @@ class CompositionalTrainer {
   // As they apply to the rows that were given, whatever scale was trained on.
   CompositionalParameters<float> parameters() const;
 
-  Eigen::Index steps_per_epoch() const { return rows_.rows() / settings_.batch; }
+  Eigen::Index steps_per_epoch() const { return batches_.per_epoch(); }
 
   // Takes `steps` steps from where the last call stopped; rows are shuffled for every epoch, and
   // those that do not fill a batch are left out of it. Returns the mean loss. Throws InputError
@@ -43,8 +44,7 @@ class CompositionalTrainer {
   void restore() { parameters_ = best_; }
 
  private:
-  void shuffle();
-  void step(float gradient_scale, int threads);
+  void draw_validation_rows();
 
   CompositionalShape shape_;
   TrainingSettings settings_;
@@ -53,12 +53,10 @@ class CompositionalTrainer {
   CompositionalParameters<float> parameters_;
   CompositionalParameters<float> best_;
   CompositionalParameters<float> gradient_;
-  CompositionalParameters<float> mean_;      // of the gradient
-  CompositionalParameters<float> variance_;  // uncentred, of the gradient
+  Adam<CompositionalParameters<float>> adam_;
   CompositionalPass<float> pass_;
   CompositionalPass<float> validation_;
-  std::vector<Eigen::Index> order_;
-  Eigen::Index steps_ = 0;
+  Minibatches batches_;
 };
 
 }  // namespace emcomp

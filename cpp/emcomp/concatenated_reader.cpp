@@ -18,6 +18,7 @@ class Parts {
     }
   }
 
+  const RowReader& front() const { return *readers_.front(); }
   std::int64_t rows() const { return begins_.back(); }
   std::int64_t dim() const { return readers_.front()->dim(); }
 
@@ -78,7 +79,12 @@ class ConcatenatedReader final : public RowReader {
     single_rows_.bag(ids, weights, mode, out);
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  // All parts decode alike, so that what one of them makes of a query serves all.
+  Query prepare(std::vector<float> values) const override {
+    return parts_.front().prepare(std::move(values));
+  }
+
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
     parts_.for_each_run(
         first, count,

@@ -8,7 +8,8 @@
 
 namespace emcomp {
 
-// The rows of all parts, in order. There is at least one part, and all have the same dimension.
+// The rows of all parts, in order. There is at least one part, and all are made by the same codec
+// with the same shared tensors.
 std::shared_ptr<const RowReader> make_concatenated_reader(
     std::vector<std::shared_ptr<const RowReader>> parts);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "emcomp/elu.hpp"
 #include "emcomp/half.hpp"
 #include "emcomp/parallel.hpp"
 
@@ -24,14 +25,25 @@ double length(const float* row, std::int64_t dim) {
   return std::sqrt(sum);
 }
 
+double weighted_length(const float* row, const std::vector<float>& weights) {
+  double sum = 0.0;
+  for (std::size_t c = 0; c < weights.size(); ++c) {
+    sum +=
+        static_cast<double>(row[c]) * static_cast<double>(row[c]) * static_cast<double>(weights[c]);
+  }
+  return std::sqrt(sum);
+}
+
 void multiply(float* row, std::int64_t dim, float factor) {
   for (std::int64_t c = 0; c < dim; ++c) row[c] *= factor;
 }
 
 // Divides a row of latents by a scale that float16 can hold. Rounding the scale loses nothing.
-std::uint16_t scale_row(float* row, std::int64_t dim, float gain) {
-  const double wanted =
-      length(row, dim) / std::sqrt(static_cast<double>(dim)) / static_cast<double>(gain);
+std::uint16_t scale_row(float* row, std::int64_t dim, const LatentMap& map) {
+  const float gain = map.gain;
+  const double root =
+      map.importance.empty() ? length(row, dim) : weighted_length(row, map.importance);
+  const double wanted = root / std::sqrt(static_cast<double>(dim)) / static_cast<double>(gain);
   if (!(wanted > 0.0)) return 0;
   const auto held = std::clamp(static_cast<float>(wanted), kSmallestHalf, kLargestHalf);
   const std::uint16_t stored = half_from_float(held);
@@ -68,7 +80,7 @@ void encode_latents(const MatrixView& rows, const LatentMap& map, float* latents
                     map.encoder->apply(block.data(), count, out);
                     if (map.scaling == LatentScaling::kRow) {
                       for (std::int64_t r = 0; r < count; ++r) {
-                        scales[begin + r] = scale_row(out + r * width, width, map.gain);
+                        scales[begin + r] = scale_row(out + r * width, width, map);
                       }
                     } else if (map.scaling == LatentScaling::kLength) {
                       map.decoder->apply(out, count, block.data());
@@ -79,6 +91,18 @@ void encode_latents(const MatrixView& rows, const LatentMap& map, float* latents
                           multiply(out + r * width, width, static_cast<float>(wanted / decoded));
                         }
                       }
+                    }
+                  });
+}
+
+void activate_latents(float* latents, std::int64_t rows, std::int64_t dim, const float* bias,
+                      int threads) {
+  parallel_blocks(rows, kBlockRows, threads_for(rows * dim, threads),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    float* row = latents + begin * dim;
+                    for (std::int64_t r = begin; r < end; ++r, row += dim) {
+                      for (std::int64_t c = 0; c < dim; ++c) row[c] += bias[c];
+                      apply_elu(row, dim);
                     }
                   });
 }

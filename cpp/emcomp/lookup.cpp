@@ -168,6 +168,7 @@ void most_similar(const RowReader& reader, const float* queries, std::int64_t qu
   const std::int64_t dim = reader.dim();
   for (std::int64_t q = 0; q < query_count; ++q) {
     const float* query = queries + q * dim;
+    const Query prepared = reader.prepare({query, query + dim});
     double query_norm = 0.0;
     for (std::int64_t c = 0; c < dim; ++c) query_norm += double{query[c]} * double{query[c]};
     query_norm = std::sqrt(query_norm);
@@ -181,7 +182,7 @@ void most_similar(const RowReader& reader, const float* queries, std::int64_t qu
                       Best own(k);
                       for (std::int64_t first = begin; first < end; first += kRows) {
                         const std::int64_t count = std::min(kRows, end - first);
-                        reader.score(first, count, query, dots.data(), norms.data());
+                        reader.score(first, count, prepared, dots.data(), norms.data());
                         for (std::int64_t i = 0; i < count; ++i) {
                           const auto at = static_cast<std::size_t>(i);
                           const double scale = std::sqrt(norms[at]) * query_norm;

@@ -110,29 +110,49 @@ void search_panel(const float* const (&rows)[kTileRows], const float* panel,
   }
 }
 
-// The better of each lane and the lane kStep further on, in a cycle.
-template <int kStep, int... kLane>
-Best merge_lanes(const Best& best, std::integer_sequence<int, kLane...>) {
-  const auto turn = [](auto lanes) {
-    return __builtin_shufflevector(lanes, lanes, (kLane + kStep) % kLanes...);
-  };
-  const Best other = {turn(best.score), turn(best.second), turn(best.base)};
-  const Ints take =
-      (other.score < best.score) | ((other.score == best.score) & (other.base < best.base));
-  return {take ? other.score : best.score,
-          smaller(smaller(best.second, other.second), larger(best.score, other.score)),
-          take ? other.base : best.base};
+// Each lane and the lane kStep further on, in a cycle.
+template <int kStep, class Vector, int... kLane>
+Vector turned(Vector lanes, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(lanes, lanes, (kLane + kStep) % kLanes...);
+}
+
+template <int kStep, bool kSecond>
+void merge_lanes(Best& best) {
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
+  const Floats score = turned<kStep>(best.score, kAll);
+  if constexpr (kSecond) {
+    best.second =
+        smaller(smaller(best.second, turned<kStep>(best.second, kAll)), larger(best.score, score));
+  }
+  best.score = smaller(best.score, score);
+}
+
+template <int kStep>
+void least_lane(Ints& lanes) {
+  const Ints other = turned<kStep>(lanes, std::make_integer_sequence<int, kLanes>());
+  lanes = other < lanes ? other : lanes;
+}
+
+// Calls step with 8, 4, 2 and 1, as far as there are lanes for it.
+template <class Step>
+void for_halves(const Step& step) {
+  if constexpr (kLanes >= 16) step(std::integral_constant<int, 8>());
+  if constexpr (kLanes >= 8) step(std::integral_constant<int, 4>());
+  step(std::integral_constant<int, 2>());
+  step(std::integral_constant<int, 1>());
 }
 
 // The best of the lanes; the smallest index where several are equal.
+template <bool kSecond>
 Nearest reduce(Best best) {
-  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
-  for (int lane = 0; lane < kLanes; ++lane) best.base[lane] += lane;
-  if constexpr (kLanes >= 16) best = merge_lanes<8>(best, kAll);
-  if constexpr (kLanes >= 8) best = merge_lanes<4>(best, kAll);
-  best = merge_lanes<2>(best, kAll);
-  best = merge_lanes<1>(best, kAll);
-  return {best.base[0], best.score[0], best.second[0]};
+  Ints lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  const Floats scores = best.score;
+  for_halves([&](auto step) { merge_lanes<step, kSecond>(best); });
+  Ints index =
+      scores == best.score ? best.base + lane : Ints{} + std::numeric_limits<std::int32_t>::max();
+  for_halves([&](auto step) { least_lane<step>(index); });
+  return {index[0], best.score[0], best.second[0]};
 }
 
 // The rows to search: those listed, or all in turn where no list is given.
@@ -216,7 +236,7 @@ void NearestCodeword::search_all(const float* rows, std::int64_t row_stride,
       search(here, panels_.data() + panel * dim_, half_norms_.data() + panel, dim_,
              static_cast<std::int32_t>(panel), best);
     }
-    for (std::int64_t r = 0; r < here.count; ++r) write(begin + r, reduce(best[r]));
+    for (std::int64_t r = 0; r < here.count; ++r) write(begin + r, reduce<kSecond>(best[r]));
   }
 }
 

@@ -20,9 +20,9 @@ std::uint64_t part_seed(std::uint64_t seed, std::int64_t part) {
 
 }  // namespace
 
-void train_product_codebook(const MatrixView& rows, const ProductLayout& layout,
-                            std::int64_t first_part, std::int64_t last_part, int iterations,
-                            std::uint64_t seed, float* codebook, int threads) {
+void start_product_codebook(const MatrixView& sample, const ProductLayout& layout,
+                            std::int64_t first_part, std::int64_t last_part, std::uint64_t seed,
+                            float* codebook, int threads) {
   const std::int64_t parts = last_part - first_part;
   // Either several parts at once or several threads on each.
   const bool apart = parts >= threads;
@@ -30,12 +30,11 @@ void train_product_codebook(const MatrixView& rows, const ProductLayout& layout,
     const std::int64_t part = first_part + index;
     const std::int64_t first = layout.first_column(part);
     const std::int64_t width = layout.first_column(part + 1) - first;
-    // The part's columns lie together while they are read round after round.
-    std::vector<float> columns(at(rows.rows * width));
-    load_rows(columns_of(rows, first, width), 0, rows.rows, columns.data());
-    const std::vector<float> centroids =
-        fit_centroids(dense_view(columns, width), layout.codewords(), iterations,
-                      part_seed(seed, part), apart ? 1 : threads);
+    // The part's columns lie together while they are read again and again.
+    std::vector<float> columns(at(sample.rows * width));
+    load_rows(columns_of(sample, first, width), 0, sample.rows, columns.data());
+    const std::vector<float> centroids = start_centroids(
+        dense_view(columns, width), layout.codewords(), part_seed(seed, part), apart ? 1 : threads);
     for (std::int64_t c = 0; c < layout.codewords(); ++c) {
       std::copy_n(centroids.data() + c * width, width, codebook + c * layout.dim + first);
     }
@@ -50,17 +49,41 @@ ProductEncoder::ProductEncoder(const float* codebook, const ProductLayout& layou
     for (std::int64_t c = 0; c < count; ++c) sum += codebook[c * layout.dim + j];
     shift_[at(j)] = static_cast<float>(sum / static_cast<double>(count));
   }
-  std::vector<float> codewords;
+  codewords_.reserve(at(count * layout.dim));
   for (std::int64_t part = 0; part < layout.parts; ++part) {
     const std::int64_t first = layout.first_column(part);
     const std::int64_t last = layout.first_column(part + 1);
-    codewords.clear();
     for (std::int64_t c = 0; c < count; ++c) {
       for (std::int64_t j = first; j < last; ++j) {
-        codewords.push_back(codebook[c * layout.dim + j] - shift_[at(j)]);
+        codewords_.push_back(codebook[c * layout.dim + j] - shift_[at(j)]);
       }
     }
-    parts_.emplace_back(codewords.data(), count, last - first);
+    parts_.emplace_back(codewords_.data() + first * count, count, last - first);
+  }
+}
+
+void ProductEncoder::search(const float* rows, std::int64_t count, std::int64_t first_row,
+                            Products products, std::int32_t* codes, float* distances) const {
+  const std::int64_t dim = layout_.dim;
+  const std::int64_t parts = layout_.parts;
+  std::vector<float> shifted(at(count * dim));
+  std::vector<std::int32_t> found(at(count));
+  for (std::int64_t r = 0; r < count; ++r) {
+    for (std::int64_t j = 0; j < dim; ++j)
+      shifted[at(r * dim + j)] = rows[r * dim + j] - shift_[at(j)];
+    checked_squared_norm(shifted.data() + r * dim, dim, first_row + r);
+  }
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const std::int64_t first = layout_.first_column(part);
+    const std::int64_t width = layout_.first_column(part + 1) - first;
+    parts_[at(part)].search(shifted.data() + first, dim, count, products, found.data());
+    for (std::int64_t r = 0; r < count; ++r) codes[r * parts + part] = found[at(r)];
+    if (distances == nullptr) continue;
+    const float* codewords = codewords_.data() + first * layout_.codewords();
+    for (std::int64_t r = 0; r < count; ++r) {
+      distances[r * parts + part] = squared_distance(shifted.data() + r * dim + first,
+                                                     codewords + found[at(r)] * width, width);
+    }
   }
 }
 
@@ -71,20 +94,10 @@ void ProductEncoder::encode(const MatrixView& matrix, std::int64_t first_row, st
   threads = threads_for(matrix.rows * dim * layout_.codewords() / 8, threads);
   parallel_blocks(matrix.rows, kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t count = end - begin;
-    std::vector<float> rows(at(count * dim));
-    std::vector<std::int32_t> found(at(count));
+    std::vector<float> scratch(matrix.is_plain() ? 0 : at(count * dim));
     std::vector<std::int32_t> codes(at(count * parts));
-    const float* source = rows_as_float(matrix, begin, count, rows.data());
-    for (std::int64_t r = 0; r < count; ++r) {
-      for (std::int64_t j = 0; j < dim; ++j)
-        rows[at(r * dim + j)] = source[r * dim + j] - shift_[at(j)];
-      checked_squared_norm(rows.data() + r * dim, dim, first_row + begin + r);
-    }
-    for (std::int64_t part = 0; part < parts; ++part) {
-      parts_[at(part)].search(rows.data() + layout_.first_column(part), dim, count,
-                              Products::kPortable, found.data());
-      for (std::int64_t r = 0; r < count; ++r) codes[at(r * parts + part)] = found[at(r)];
-    }
+    const float* rows = rows_as_float(matrix, begin, count, scratch.data());
+    search(rows, count, first_row + begin, Products::kPortable, codes.data(), nullptr);
     for (std::int64_t r = 0; r < count; ++r) {
       write_codes(codes.data() + r * parts, parts, layout_.bits,
                   packed + (begin + r) * layout_.row_bytes());

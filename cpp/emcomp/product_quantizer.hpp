@@ -17,6 +17,8 @@ struct ProductLayout {
   std::int64_t parts = 0;  // at most dim
   int bits = 0;            // 1 to 12
 
+  bool operator==(const ProductLayout&) const = default;
+
   std::int64_t codewords() const { return std::int64_t{1} << bits; }
   std::int64_t row_bytes() const { return (parts * bits + 7) / 8; }
 
@@ -28,17 +30,25 @@ struct ProductLayout {
   }
 };
 
-// Learns the codewords of parts [first_part, last_part) by k-means on the rows, and writes them to
-// their columns of codebook [2^bits, dim]. Codewords repeat where a part has fewer different values
-// than codewords. What a part learns depends on the seed and the part alone.
-void train_product_codebook(const MatrixView& rows, const ProductLayout& layout,
-                            std::int64_t first_part, std::int64_t last_part, int iterations,
-                            std::uint64_t seed, float* codebook, int threads);
+// Starts k-means for parts [first_part, last_part): writes the codewords that start_centroids
+// chooses to the parts' columns of codebook [2^bits, dim]. They depend on the seed and the part
+// alone.
+void start_product_codebook(const MatrixView& sample, const ProductLayout& layout,
+                            std::int64_t first_part, std::int64_t last_part, std::uint64_t seed,
+                            float* codebook, int threads);
 
 class ProductEncoder {
  public:
   // codebook [2^bits, dim].
   ProductEncoder(const float* codebook, const ProductLayout& layout);
+
+  const ProductLayout& layout() const { return layout_; }
+
+  // The nearest codewords of dense rows [count, dim], the first of which is row `first_row` of the
+  // table, and their squared distances, both [count, parts]; distances may be null. Throws
+  // InputError at a row that is not finite.
+  void search(const float* rows, std::int64_t count, std::int64_t first_row, Products products,
+              std::int32_t* codes, float* distances) const;
 
   // Codes of all rows of a matrix whose first row is row `first_row` of the table, to packed [rows,
   // row_bytes]. Throws InputError at a row that is not finite.
@@ -49,6 +59,7 @@ class ProductEncoder {
   ProductLayout layout_;
   std::vector<float>
       shift_;  // [dim], taken off rows and codewords: a common offset costs no digits
+  std::vector<float> codewords_;  // shifted, part after part, [2^bits, columns of the part] each
   std::vector<NearestCodeword> parts_;
 };
 

@@ -2,7 +2,9 @@
 // 1, 2, 3", 2011). A number depends on its key and counter alone, never on who draws it or when.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace emcomp {
@@ -40,5 +42,25 @@ inline PhiloxCounter row_random(PhiloxKey key, std::int64_t row, std::uint32_t c
 
 // Uniform in [0, 1), a multiple of 2^-24.
 inline float unit_float(std::uint32_t random) { return static_cast<float>(random >> 8) * 0x1p-24f; }
+
+// `count` such numbers.
+inline void fill_uniform(PhiloxKey key, std::int64_t row, std::uint32_t stream, float* out,
+                         std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += 4) {
+    const PhiloxCounter four = row_random(key, row, static_cast<std::uint32_t>(c / 4), stream);
+    const std::int64_t wanted = std::min<std::int64_t>(4, count - c);
+    for (std::int64_t lane = 0; lane < wanted; ++lane) {
+      out[c + lane] = unit_float(four[static_cast<std::size_t>(lane)]);
+    }
+  }
+}
+
+// A number in [0, bound), even but for less than a part in 2^32.
+inline std::int64_t random_below(PhiloxKey key, std::int64_t row, std::uint32_t stream,
+                                 std::int64_t bound) {
+  const PhiloxCounter four = row_random(key, row, 0, stream);
+  const std::uint64_t number = (std::uint64_t{four[0]} << 32) | four[1];
+  return static_cast<std::int64_t>(number % static_cast<std::uint64_t>(bound));
+}
 
 }  // namespace emcomp

@@ -58,20 +58,23 @@ Beams::Beams(std::int64_t rows, const ResidualLayout& layout)
 void ResidualEncoder::add_stage(std::span<const float> codebook, int threads) {
   const std::int64_t count = layout_.codewords();
   const std::int64_t dim = layout_.dim;
-  Stage stage = {.codebook = {codebook.begin(), codebook.end()},
-                 .half_norms = {},
-                 .products = NearestCodeword(codebook.data(), count, dim),
-                 .cross = std::vector<std::vector<float>>(stages_.size())};
+  Stage stage = {
+      .codebook = {codebook.begin(), codebook.end()},
+      .half_norms = {},
+      .products = NearestCodeword(codebook.data(), count, dim),
+      .cross = std::vector<std::vector<float>>(layout_.tabulated() ? stages_.size() : 0)};
   const std::vector<float> zeros(at(dim));
   for (std::int64_t c = 0; c < count; ++c) {
     stage.half_norms.push_back(0.5f *
                                squared_distance(codebook.data() + c * dim, zeros.data(), dim));
   }
-  parallel_blocks(stages(), 1, threads, [&](std::int64_t before, std::int64_t) {
-    auto& cross = stage.cross[at(before)];
-    cross.resize(at(count * count));
-    stage.products.products(stages_[at(before)].codebook.data(), dim, count, cross.data());
-  });
+  parallel_blocks(static_cast<std::int64_t>(stage.cross.size()), 1, threads,
+                  [&](std::int64_t before, std::int64_t) {
+                    auto& cross = stage.cross[at(before)];
+                    cross.resize(at(count * count));
+                    stage.products.products(stages_[at(before)].codebook.data(), dim, count,
+                                            cross.data());
+                  });
   stages_.push_back(std::move(stage));
 }
 
@@ -79,8 +82,10 @@ void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t
                              Beams& beams) const {
   const Stage& stage = stages_[at(stage_index)];
   const std::int64_t codewords = layout_.codewords();
-  std::vector<float> products(at(count * codewords));
-  stage.products.products(rows, layout_.dim, count, products.data());
+  const bool tabulated = layout_.tabulated() || stage_index == 0;
+  std::vector<float> products(tabulated ? at(count * codewords) : 0);
+  if (tabulated) stage.products.products(rows, layout_.dim, count, products.data());
+  std::vector<float> rests;
 
   std::vector<float> totals(at(codewords));
   std::vector<std::uint16_t> old_codes(at(layout_.beam * layout_.stages));
@@ -88,17 +93,16 @@ void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t
   std::int64_t live = 0;
   for (std::int64_t r = 0; r < count; ++r) {
     shortlist.clear();
-    const float* product = products.data() + r * codewords;
+    if (!tabulated) {
+      multiply_rests(rows + r * layout_.dim, stage_index, beams, r, rests, products);
+    }
     for (std::int64_t rank = 0; rank < beams.live(); ++rank) {
       const float score = stage_index == 0 ? 0.0f : beams.score(r, rank);
-      const std::uint16_t* codes = beams.codes(r, rank);
+      const float* product = products.data() + (tabulated ? r : rank) * codewords;
       for (std::int64_t c = 0; c < codewords; ++c) {
         totals[at(c)] = score + (stage.half_norms[at(c)] - product[c]);
       }
-      for (std::int64_t before = 0; before < stage_index; ++before) {
-        const float* cross = stage.cross[at(before)].data() + codes[before] * codewords;
-        for (std::int64_t c = 0; c < codewords; ++c) totals[at(c)] += cross[c];
-      }
+      add_cross(stage, beams.codes(r, rank), totals.data());
       constexpr std::int64_t kTogether = 16;
       for (std::int64_t first = 0; first < codewords; first += kTogether) {
         const std::int64_t last = std::min(first + kTogether, codewords);
@@ -126,6 +130,33 @@ void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t
     }
   }
   beams.set_live(live);
+}
+
+void ResidualEncoder::add_cross(const Stage& stage, const std::uint16_t* codes,
+                                float* totals) const {
+  const std::int64_t codewords = layout_.codewords();
+  for (const std::vector<float>& table : stage.cross) {
+    const float* cross = table.data() + *codes++ * codewords;
+    for (std::int64_t c = 0; c < codewords; ++c) totals[c] += cross[c];
+  }
+}
+
+void ResidualEncoder::multiply_rests(const float* row, std::int64_t stage, Beams& beams,
+                                     std::int64_t index, std::vector<float>& rests,
+                                     std::vector<float>& products) const {
+  const std::int64_t dim = layout_.dim;
+  rests.resize(at(beams.live() * dim));
+  products.resize(at(beams.live() * layout_.codewords()));
+  for (std::int64_t rank = 0; rank < beams.live(); ++rank) {
+    float* rest = rests.data() + rank * dim;
+    std::copy_n(row, dim, rest);
+    const std::uint16_t* codes = beams.codes(index, rank);
+    for (std::int64_t before = 0; before < stage; ++before) {
+      const float* codeword = stages_[at(before)].codebook.data() + codes[before] * dim;
+      for (std::int64_t j = 0; j < dim; ++j) rest[j] -= codeword[j];
+    }
+  }
+  stages_[at(stage)].products.products(rests.data(), dim, beams.live(), products.data());
 }
 
 void ResidualEncoder::encode(const MatrixView& matrix, std::int64_t first_row, std::uint8_t* packed,

@@ -20,6 +20,11 @@ struct ResidualLayout {
 
   std::int64_t codewords() const { return std::int64_t{1} << bits; }
   std::int64_t row_bytes() const { return (stages * bits + 7) / 8; }
+
+  // Whether the products of all codewords with each other fit in a gigabyte.
+  bool tabulated() const {
+    return stages * (stages - 1) / 2 * codewords() * codewords() <= std::int64_t{1} << 28;
+  }
 };
 
 // The best codings of some rows after some stages, best first.
@@ -48,6 +53,8 @@ class Beams {
 
 // Finds codings stage by stage. The error of a sum of codewords is that of its parts and their
 // products with each other, which are kept in tables: a stage costs a few additions a codeword.
+// Where the tables would be large, what a coding leaves over is multiplied by all codewords
+// instead.
 class ResidualEncoder {
  public:
   explicit ResidualEncoder(const ResidualLayout& layout) : layout_(layout) {}
@@ -71,9 +78,16 @@ class ResidualEncoder {
     std::vector<float> codebook;
     std::vector<float> half_norms;
     NearestCodeword products;
-    // Products of the codewords of each stage before with this one's, [2^bits, 2^bits] each.
+    // Products of the codewords of each stage before with this one's, [2^bits, 2^bits] each; none
+    // unless the layout is tabulated.
     std::vector<std::vector<float>> cross;
   };
+
+  // Adds to totals [2^bits] the products of a stage's codewords with those of the stages before.
+  void add_cross(const Stage& stage, const std::uint16_t* codes, float* totals) const;
+  // Products [beams' codings, 2^bits] of a stage's codewords with what the codings of a row leave.
+  void multiply_rests(const float* row, std::int64_t stage, Beams& beams, std::int64_t index,
+                      std::vector<float>& rests, std::vector<float>& products) const;
 
   ResidualLayout layout_;
   std::vector<Stage> stages_;

@@ -1,24 +1,63 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "emcomp/linear_map.hpp"
 #include "emcomp/random.hpp"
+#include "emcomp/simd.hpp"
 
 namespace emcomp {
 
 namespace {
 
-// The unnormalised Walsh-Hadamard transform of `size` values, a power of two, in place.
-void hadamard(float* values, std::int64_t size) {
+using simd::Floats;
+using simd::kLanes;
+
+// One stage of the transform within a vector: lanes `kHalf` apart become their sum and difference.
+template <int kHalf, std::size_t... kLane>
+Floats butterfly(Floats values, std::index_sequence<kLane...>) {
+  constexpr Floats kSigns = {(kLane & kHalf ? -1.0f : 1.0f)...};
+  return __builtin_shufflevector(values, values, (kLane ^ kHalf)...) + values * kSigns;
+}
+
+template <int kHalf = 1>
+Floats butterflies(Floats values) {
+  if constexpr (kHalf < kLanes) {
+    return butterflies<2 * kHalf>(
+        butterfly<kHalf>(values, std::make_index_sequence<std::size_t{kLanes}>()));
+  } else {
+    return values;
+  }
+}
+
+// The unnormalised Walsh-Hadamard transform of fewer values than a vector has, in place.
+void short_hadamard(float* values, std::int64_t size) {
   for (std::int64_t half = 1; half < size; half *= 2) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      if (i & half) continue;
+      const float sum = values[i] + values[i + half];
+      values[i + half] = values[i] - values[i + half];
+      values[i] = sum;
+    }
+  }
+}
+
+// The same of any power of two of values.
+void hadamard(float* values, std::int64_t size) {
+  if (size < kLanes) return short_hadamard(values, size);
+  for (std::int64_t i = 0; i < size; i += kLanes) {
+    simd::store(values + i, butterflies(simd::load(values + i)));
+  }
+  for (std::int64_t half = kLanes; half < size; half *= 2) {
     for (std::int64_t first = 0; first < size; first += 2 * half) {
       float* low = values + first;
       float* high = low + half;
-      for (std::int64_t i = 0; i < half; ++i) {
-        const float sum = low[i] + high[i];
-        high[i] = low[i] - high[i];
-        low[i] = sum;
+      for (std::int64_t i = 0; i < half; i += kLanes) {
+        const Floats a = simd::load(low + i);
+        const Floats b = simd::load(high + i);
+        simd::store(low + i, a + b);
+        simd::store(high + i, a - b);
       }
     }
   }

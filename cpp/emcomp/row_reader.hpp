@@ -3,11 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace emcomp {
 
 enum class BagMode : std::uint8_t { kSum, kMean, kMax };
+
+// A vector to score rows against, and what that is for the latents that rows are made of.
+struct Query {
+  std::vector<float> values;
+  std::unique_ptr<const Query> latents;
+};
 
 class RowReader {
  public:
@@ -36,8 +45,11 @@ class RowReader {
   virtual void bag(std::span<const std::int64_t> ids, const float* weights, BagMode mode,
                    float* out) const = 0;
 
-  // For rows [first, first + count): the dot product with query [dim], and the squared norm.
-  virtual void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  // A query of dim values, made ready once for all rows.
+  virtual Query prepare(std::vector<float> values) const { return {std::move(values), nullptr}; }
+
+  // For rows [first, first + count): the dot product with a prepared query, and the squared norm.
+  virtual void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
                      double* squared_norms) const = 0;
 
  protected:

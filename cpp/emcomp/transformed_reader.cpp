@@ -1,10 +1,13 @@
 #include "emcomp/transformed_reader.hpp"
 
 #include <algorithm>
-#include <array>
+#include <atomic>
 #include <limits>
+#include <mutex>
 
+#include "emcomp/elu.hpp"
 #include "emcomp/half.hpp"
+#include "emcomp/score_row.hpp"
 
 namespace emcomp {
 
@@ -50,32 +53,41 @@ class TransformedReader final : public RowReader {
       std::fill_n(out, dim(), 0.0f);
     } else if (mode == BagMode::kMax) {
       largest(ids, out);
+    } else if (decoding_.elu) {
+      sum_rows(ids, weights, mode, out);
     } else {
       sum(ids, weights, mode, out);
     }
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  Query prepare(std::vector<float> values) const override {
+    if (decoding_.elu) return {std::move(values), nullptr};
+    std::vector<float> mapped(static_cast<std::size_t>(latents_->dim()));
+    decoding_.map->apply_transposed(values.data(), mapped.data());
+    return {std::move(values), std::make_unique<Query>(latents_->prepare(std::move(mapped)))};
+  }
+
+  // Dot products are those of the latents, but for ELU. So are norms where the map is orthonormal;
+  // elsewhere those of the decoded rows are kept, since a query after the first would decode all
+  // rows again.
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
-    if (decoding_.orthonormal && decoding_.offset.empty()) {
-      Scratch mapped(static_cast<std::size_t>(latents_->dim()));
-      decoding_.map->apply_transposed(query, mapped.data());
-      latents_->score(first, count, mapped.data(), dots, squared_norms);
-      for (std::int64_t i = 0; i < count; ++i) {
-        const auto factor = static_cast<double>(scale(first + i));
-        dots[i] *= factor;
-        squared_norms[i] *= factor * factor;
-      }
+    if (decoding_.elu) {
+      score_decoded(first, count, query, dots, squared_norms);
       return;
     }
-    std::vector<float> rows(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
-      read(first + done, batch, rows.data());
-      for (std::int64_t i = 0; i < batch; ++i) {
-        score_row(rows.data() + i * dim(), query, dots[done + i], squared_norms[done + i]);
-      }
+    const bool isometric = decoding_.orthonormal && decoding_.offset.empty();
+    latents_->score(first, count, *query.latents, dots, squared_norms);
+    double shift = 0.0;
+    for (std::size_t c = 0; c < decoding_.offset.size(); ++c) {
+      shift += static_cast<double>(decoding_.offset[c]) * static_cast<double>(query.values[c]);
     }
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto factor = static_cast<double>(scale(first + i));
+      dots[i] = dots[i] * factor + shift;
+      if (isometric) squared_norms[i] *= factor * factor;
+    }
+    if (!isometric) norms_of_rows(first, count, squared_norms);
   }
 
  private:
@@ -83,6 +95,42 @@ class TransformedReader final : public RowReader {
 
   Scratch scratch(std::int64_t count) const {
     return Scratch(static_cast<std::size_t>(std::min(kBatch, count) * latents_->dim()));
+  }
+
+  void score_decoded(std::int64_t first, std::int64_t count, const Query& query, double* dots,
+                     double* squared_norms) const {
+    std::vector<float> decoded(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
+    for (std::int64_t done = 0; done < count; done += kBatch) {
+      const std::int64_t batch = std::min(kBatch, count - done);
+      read(first + done, batch, decoded.data());
+      for (std::int64_t i = done; i < done + batch; ++i) {
+        const float* row = decoded.data() + (i - done) * dim();
+        score_row(row, query.values.data(), dim(), dots[i], squared_norms[i]);
+      }
+    }
+  }
+
+  void norms_of_rows(std::int64_t first, std::int64_t count, double* squared_norms) const {
+    std::call_once(norms_made_, [&] {
+      norms_ = std::make_unique<std::atomic<double>[]>(static_cast<std::size_t>(this->rows()));
+    });
+    std::vector<float> decoded;
+    for (std::int64_t done = 0; done < count; done += kBatch) {
+      const std::int64_t batch = std::min(kBatch, count - done);
+      std::atomic<double>* known = norms_.get() + first + done;
+      double* out = squared_norms + done;
+      std::transform(known, known + batch, out,
+                     [](const auto& norm) { return norm.load(std::memory_order_relaxed); });
+      if (std::find(out, out + batch, 0.0) == out + batch) continue;  // zero: not known yet
+      decoded.resize(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
+      read(first + done, batch, decoded.data());
+      for (std::int64_t i = 0; i < batch; ++i) {
+        double dot = 0.0;
+        const float* row = decoded.data() + i * dim();
+        score_row(row, row, dim(), dot, out[i]);
+        known[i].store(out[i], std::memory_order_relaxed);
+      }
+    }
   }
 
   float scale(std::int64_t row) const {
@@ -99,6 +147,7 @@ class TransformedReader final : public RowReader {
         for (std::int64_t c = 0; c < dim(); ++c) out[c] *= factor;
       }
       if (!decoding_.offset.empty()) add_offset(1.0f, out);
+      if (decoding_.elu) apply_elu(out, dim());
     }
   }
 
@@ -132,47 +181,39 @@ class TransformedReader final : public RowReader {
 
   void largest(std::span<const std::int64_t> ids, float* out) const {
     std::fill_n(out, dim(), -std::numeric_limits<float>::infinity());
+    for_each_row(ids, [&](std::size_t, const float* row) {
+      for (std::int64_t c = 0; c < dim(); ++c) out[c] = row[c] > out[c] ? row[c] : out[c];
+    });
+  }
+
+  void sum_rows(std::span<const std::int64_t> ids, const float* weights, BagMode mode,
+                float* out) const {
+    std::fill_n(out, dim(), 0.0f);
+    for_each_row(ids, [&](std::size_t i, const float* row) {
+      const float weight = weights == nullptr ? 1.0f : weights[i];
+      for (std::int64_t c = 0; c < dim(); ++c) out[c] += row[c] * weight;
+    });
+    if (mode != BagMode::kMean) return;
+    for (std::int64_t c = 0; c < dim(); ++c) out[c] /= static_cast<float>(ids.size());
+  }
+
+  // Calls use(i, row of ids[i]) in order.
+  template <class Use>
+  void for_each_row(std::span<const std::int64_t> ids, Use use) const {
     constexpr std::size_t kRows = kBatch;
     std::vector<float> rows(std::min(kRows, ids.size()) * static_cast<std::size_t>(dim()));
     for (std::size_t done = 0; done < ids.size(); done += kRows) {
       const std::size_t batch = std::min(kRows, ids.size() - done);
       gather(ids, done, batch, rows.data());
       const float* row = rows.data();
-      for (std::size_t i = 0; i < batch; ++i, row += dim()) {
-        for (std::int64_t c = 0; c < dim(); ++c) out[c] = row[c] > out[c] ? row[c] : out[c];
-      }
-    }
-  }
-
-  // Sixteen sums, whatever the instruction set; products of floats are exact in double.
-  void score_row(const float* row, const float* query, double& dot, double& squared_norm) const {
-    constexpr std::int64_t kLanes = 16;
-    std::array<double, kLanes> dots{};
-    std::array<double, kLanes> squares{};
-    const auto add = [&](std::int64_t column, std::size_t lane) {
-      const double value = row[column];
-      dots[lane] += value * static_cast<double>(query[column]);
-      squares[lane] += value * value;
-    };
-    std::int64_t c = 0;
-    for (; c + kLanes <= dim(); c += kLanes) {
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-        add(c + lane, static_cast<std::size_t>(lane));
-      }
-    }
-    for (std::int64_t lane = 0; c + lane < dim(); ++lane) {
-      add(c + lane, static_cast<std::size_t>(lane));
-    }
-    dot = 0.0;
-    squared_norm = 0.0;
-    for (std::size_t lane = 0; lane < dots.size(); ++lane) {
-      dot += dots[lane];
-      squared_norm += squares[lane];
+      for (std::size_t i = 0; i < batch; ++i, row += dim()) use(done + i, row);
     }
   }
 
   std::shared_ptr<const RowReader> latents_;
   Decoding decoding_;
+  mutable std::once_flag norms_made_;
+  mutable std::unique_ptr<std::atomic<double>[]> norms_;  // [rows], squared, zero until computed
 };
 
 }  // namespace

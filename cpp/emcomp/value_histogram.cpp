@@ -15,13 +15,20 @@ namespace {
 constexpr int kMantissa = 23;
 constexpr int kInfiniteExponent = 255;
 constexpr int kNegative = 256;  // first octave of negative values
+constexpr int kOctaves = 512;   // sign and exponent
 
 }  // namespace
+
+ValueHistogram::ValueHistogram(int mantissa_bits)
+    : mantissa_bits_(mantissa_bits),
+      page_bits_(std::min(mantissa_bits, kMostPageBits)),
+      packed_(index(kOctaves * octave_pages())),
+      wide_(packed_.size()) {}
 
 void ValueHistogram::add(const float* values, std::int64_t count) {
   const int low_bits = kMantissa - mantissa_bits_;
   const std::uint32_t low_mask = (1u << low_bits) - 1u;
-  const std::uint32_t bin_mask = (1u << mantissa_bits_) - 1u;
+  const std::uint32_t bin_mask = (1u << page_bits_) - 1u;
   std::uint32_t maximum = maximum_bits_;
   while (count > 0) {
     if (packed_count_ == kPackedLimit) widen();
@@ -29,11 +36,11 @@ void ValueHistogram::add(const float* values, std::int64_t count) {
         std::min<std::int64_t>(count, static_cast<std::int64_t>(kPackedLimit - packed_count_));
     for (std::int64_t i = 0; i < part; ++i) {
       const std::uint32_t bits = std::bit_cast<std::uint32_t>(values[i]);
-      std::unique_ptr<std::uint64_t[]>& octave = packed_[bits >> kMantissa];
-      if (!octave) [[unlikely]] {
-        octave = std::make_unique<std::uint64_t[]>(static_cast<std::size_t>(octave_bins()));
+      std::unique_ptr<std::uint64_t[]>& page = packed_[bits >> (low_bits + page_bits_)];
+      if (!page) [[unlikely]] {
+        page = std::make_unique<std::uint64_t[]>(static_cast<std::size_t>(page_bins()));
       }
-      octave[(bits >> low_bits) & bin_mask] += (std::uint64_t{1} << kSumBits) + (bits & low_mask);
+      page[(bits >> low_bits) & bin_mask] += (std::uint64_t{1} << kSumBits) + (bits & low_mask);
       maximum = std::max(maximum, bits & 0x7fffffffu);
     }
     packed_count_ += static_cast<std::uint64_t>(part);
@@ -45,15 +52,15 @@ void ValueHistogram::add(const float* values, std::int64_t count) {
 }
 
 void ValueHistogram::widen() {
-  for (int octave = 0; octave < kOctaves; ++octave) {
-    if (!packed_[octave]) continue;
-    if (!wide_[octave]) {
-      wide_[octave] = std::make_unique<WideBin[]>(static_cast<std::size_t>(octave_bins()));
+  for (std::size_t page = 0; page < packed_.size(); ++page) {
+    if (!packed_[page]) continue;
+    if (!wide_[page]) {
+      wide_[page] = std::make_unique<WideBin[]>(static_cast<std::size_t>(page_bins()));
     }
-    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
-      std::uint64_t& packed = packed_[octave][bin];
-      wide_[octave][bin].count += packed >> kSumBits;
-      wide_[octave][bin].sum += packed & ((std::uint64_t{1} << kSumBits) - 1);
+    for (std::int64_t bin = 0; bin < page_bins(); ++bin) {
+      std::uint64_t& packed = packed_[page][bin];
+      wide_[page][bin].count += packed >> kSumBits;
+      wide_[page][bin].sum += packed & ((std::uint64_t{1} << kSumBits) - 1);
       packed = 0;
     }
   }
@@ -62,15 +69,15 @@ void ValueHistogram::widen() {
 
 void ValueHistogram::merge(const ValueHistogram& other) {
   widen();
-  for (int octave = 0; octave < kOctaves; ++octave) {
-    if (!other.packed_[octave] && !other.wide_[octave]) continue;
-    if (!wide_[octave]) {
-      wide_[octave] = std::make_unique<WideBin[]>(static_cast<std::size_t>(octave_bins()));
+  for (std::size_t page = 0; page < packed_.size(); ++page) {
+    if (!other.has(static_cast<int>(page))) continue;
+    if (!wide_[page]) {
+      wide_[page] = std::make_unique<WideBin[]>(static_cast<std::size_t>(page_bins()));
     }
-    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
-      const WideBin theirs = other.wide_bin(octave, bin);
-      wide_[octave][bin].count += theirs.count;
-      wide_[octave][bin].sum += theirs.sum;
+    for (std::int64_t bin = 0; bin < page_bins(); ++bin) {
+      const WideBin theirs = other.wide_bin(static_cast<int>(page), bin);
+      wide_[page][bin].count += theirs.count;
+      wide_[page][bin].sum += theirs.sum;
     }
   }
   count_ += other.count_;
@@ -80,14 +87,14 @@ void ValueHistogram::merge(const ValueHistogram& other) {
 std::vector<std::uint64_t> ValueHistogram::state() const {
   std::vector<std::uint64_t> state{static_cast<std::uint64_t>(mantissa_bits_), count_,
                                    maximum_bits_};
-  for (int octave = 0; octave < kOctaves; ++octave) {
-    if (!packed_[octave] && !wide_[octave]) continue;
-    state.push_back(static_cast<std::uint64_t>(octave));
+  const auto bins = static_cast<std::size_t>(page_bins());
+  for (int page = 0; page < static_cast<int>(packed_.size()); ++page) {
+    if (!has(page)) continue;
+    state.push_back(static_cast<std::uint64_t>(page));
     const std::size_t counts = state.size();
-    const auto bins = static_cast<std::size_t>(octave_bins());
     state.resize(counts + 2 * bins);
     for (std::size_t bin = 0; bin < bins; ++bin) {
-      const WideBin wide = wide_bin(octave, static_cast<std::int64_t>(bin));
+      const WideBin wide = wide_bin(page, static_cast<std::int64_t>(bin));
       state[counts + bin] = wide.count;
       state[counts + bins + bin] = wide.sum;
     }
@@ -103,33 +110,35 @@ ValueHistogram ValueHistogram::from_state(std::span<const std::uint64_t> state) 
   ValueHistogram histogram(static_cast<int>(state[0]));
   histogram.count_ = state[1];
   histogram.maximum_bits_ = static_cast<std::uint32_t>(state[2]);
-  const auto bins = static_cast<std::size_t>(histogram.octave_bins());
+  const auto bins = static_cast<std::size_t>(histogram.page_bins());
   for (state = state.subspan(3); !state.empty(); state = state.subspan(1 + 2 * bins)) {
-    check(state.size() >= 1 + 2 * bins && state[0] < kOctaves);
-    std::unique_ptr<WideBin[]>& octave = histogram.wide_[state[0]];
-    octave = std::make_unique<WideBin[]>(bins);
+    check(state.size() >= 1 + 2 * bins && state[0] < histogram.wide_.size());
+    std::unique_ptr<WideBin[]>& page = histogram.wide_[state[0]];
+    page = std::make_unique<WideBin[]>(bins);
     for (std::size_t bin = 0; bin < bins; ++bin) {
-      octave[bin] = {.count = state[1 + bin], .sum = state[1 + bins + bin]};
+      page[bin] = {.count = state[1 + bin], .sum = state[1 + bins + bin]};
     }
   }
   return histogram;
 }
 
-ValueHistogram::WideBin ValueHistogram::wide_bin(int octave, std::int64_t bin) const {
+ValueHistogram::WideBin ValueHistogram::wide_bin(int page, std::int64_t bin) const {
   WideBin wide;
-  if (wide_[octave]) wide = wide_[octave][bin];
-  if (packed_[octave]) {
-    wide.count += packed_[octave][bin] >> kSumBits;
-    wide.sum += packed_[octave][bin] & ((std::uint64_t{1} << kSumBits) - 1);
+  if (wide_[index(page)]) wide = wide_[index(page)][bin];
+  if (packed_[index(page)]) {
+    wide.count += packed_[index(page)][bin] >> kSumBits;
+    wide.sum += packed_[index(page)][bin] & ((std::uint64_t{1} << kSumBits) - 1);
   }
   return wide;
 }
 
-ValueBin ValueHistogram::value_bin(int octave, std::int64_t bin, const WideBin& wide) const {
+ValueBin ValueHistogram::value_bin(int page, std::int64_t bin, const WideBin& wide) const {
+  const int octave = page / octave_pages();
   const int exponent = octave % kNegative;
   const int low_bits = kMantissa - mantissa_bits_;
   const double offset = static_cast<double>(wide.sum) / static_cast<double>(wide.count);
-  const double mantissa = static_cast<double>(bin << low_bits) + offset;
+  const double mantissa =
+      static_cast<double>((page % octave_pages() * page_bins() + bin) << low_bits) + offset;
   const int scale = std::max(exponent, 1) - 127 - kMantissa;
   const double magnitude = std::ldexp(exponent == 0 ? mantissa : mantissa + 0x1p23, scale);
   const double width = static_cast<double>(std::int64_t{1} << low_bits);
@@ -142,7 +151,10 @@ ValueBin ValueHistogram::value_bin(int octave, std::int64_t bin, const WideBin& 
 std::uint64_t ValueHistogram::nonfinite() const {
   std::uint64_t total = 0;
   for (const int octave : {kInfiniteExponent, kNegative + kInfiniteExponent}) {
-    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) total += wide_bin(octave, bin).count;
+    for (int page = octave * octave_pages(); page < (octave + 1) * octave_pages(); ++page) {
+      if (!has(page)) continue;
+      for (std::int64_t bin = 0; bin < page_bins(); ++bin) total += wide_bin(page, bin).count;
+    }
   }
   return total;
 }
@@ -151,32 +163,34 @@ float ValueHistogram::maximum() const { return std::bit_cast<float>(maximum_bits
 
 std::vector<ValueBin> ValueHistogram::bins() const {
   std::vector<ValueBin> result;
-  const auto append = [&](int octave, std::int64_t bin) {
-    const WideBin wide = wide_bin(octave, bin);
-    if (wide.count > 0) result.push_back(value_bin(octave, bin, wide));
+  const auto append = [&](int page, std::int64_t bin) {
+    const WideBin wide = wide_bin(page, bin);
+    if (wide.count > 0) result.push_back(value_bin(page, bin, wide));
   };
-  for (int exponent = kInfiniteExponent - 1; exponent >= 0; --exponent) {
-    if (!packed_[kNegative + exponent] && !wide_[kNegative + exponent]) continue;
-    for (std::int64_t bin = octave_bins() - 1; bin >= 0; --bin) append(kNegative + exponent, bin);
+  const int finite_pages = kInfiniteExponent * octave_pages();
+  const int negative_pages = kNegative * octave_pages();
+  for (int page = negative_pages + finite_pages; page-- > negative_pages;) {
+    if (!has(page)) continue;
+    for (std::int64_t bin = page_bins() - 1; bin >= 0; --bin) append(page, bin);
   }
-  for (int exponent = 0; exponent < kInfiniteExponent; ++exponent) {
-    if (!packed_[exponent] && !wide_[exponent]) continue;
-    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) append(exponent, bin);
+  for (int page = 0; page < finite_pages; ++page) {
+    if (!has(page)) continue;
+    for (std::int64_t bin = 0; bin < page_bins(); ++bin) append(page, bin);
   }
   return result;
 }
 
 std::vector<ValueBin> ValueHistogram::magnitude_bins() const {
   std::vector<ValueBin> result;
-  for (int exponent = 0; exponent < kInfiniteExponent; ++exponent) {
-    const int negative = kNegative + exponent;
-    if (!packed_[exponent] && !wide_[exponent] && !packed_[negative] && !wide_[negative]) continue;
-    for (std::int64_t bin = 0; bin < octave_bins(); ++bin) {
-      WideBin both = wide_bin(exponent, bin);
+  for (int page = 0; page < kInfiniteExponent * octave_pages(); ++page) {
+    const int negative = page + kNegative * octave_pages();
+    if (!has(page) && !has(negative)) continue;
+    for (std::int64_t bin = 0; bin < page_bins(); ++bin) {
+      WideBin both = wide_bin(page, bin);
       const WideBin minus = wide_bin(negative, bin);
       both.count += minus.count;
       both.sum += minus.sum;
-      if (both.count > 0) result.push_back(value_bin(exponent, bin, both));
+      if (both.count > 0) result.push_back(value_bin(page, bin, both));
     }
   }
   return result;

@@ -4,7 +4,6 @@
 // integers: merging gives the same result in any order and for any number of threads.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -25,13 +24,13 @@ struct ValueBin {
 class ValueHistogram {
  public:
   // Bins are 2^-mantissa_bits of their magnitude wide; 10 makes every float16 value a bin.
-  explicit ValueHistogram(int mantissa_bits = 10) : mantissa_bits_(mantissa_bits) {}
+  explicit ValueHistogram(int mantissa_bits = 10);
 
   void add(const float* values, std::int64_t count);
   void merge(const ValueHistogram& other);
 
   // All that is known, as numbers to be kept or sent: bits of mantissa, count, bits of the maximum,
-  // then each octave in use: its index, and the counts and the sums of its bins.
+  // then each page in use: its index, and the counts and the sums of its bins.
   std::vector<std::uint64_t> state() const;
   // The histogram of a state. Throws InputError if it is none.
   static ValueHistogram from_state(std::span<const std::uint64_t> state);
@@ -50,23 +49,30 @@ class ValueHistogram {
   // A bin in one word while it is being filled: count above, sum of low mantissa bits below.
   static constexpr int kSumBits = 40;
   static constexpr std::uint64_t kPackedLimit = (1u << 24) - 1;
-  static constexpr int kOctaves = 512;  // sign and exponent
+  static constexpr int kMostPageBits = 12;
+
   struct WideBin {
     std::uint64_t count = 0;
     std::uint64_t sum = 0;
   };
 
-  std::int64_t octave_bins() const { return std::int64_t{1} << mantissa_bits_; }
-  WideBin wide_bin(int octave, std::int64_t bin) const;
-  ValueBin value_bin(int octave, std::int64_t bin, const WideBin& wide) const;
+  // Bins are kept in pages, which are there once they hold a value: an octave (the numbers of one
+  // sign and exponent) is one page, or several where it has many bins.
+  int octave_pages() const { return 1 << (mantissa_bits_ - page_bits_); }
+  std::int64_t page_bins() const { return std::int64_t{1} << page_bits_; }
+  bool has(int page) const { return packed_[index(page)] || wide_[index(page)]; }
+  static std::size_t index(int page) { return static_cast<std::size_t>(page); }
+  WideBin wide_bin(int page, std::int64_t bin) const;
+  ValueBin value_bin(int page, std::int64_t bin, const WideBin& wide) const;
   void widen();
 
   int mantissa_bits_;
+  int page_bits_;
   std::uint64_t count_ = 0;
   std::uint64_t packed_count_ = 0;
   std::uint32_t maximum_bits_ = 0;
-  std::array<std::unique_ptr<std::uint64_t[]>, kOctaves> packed_;
-  std::array<std::unique_ptr<WideBin[]>, kOctaves> wide_;
+  std::vector<std::unique_ptr<std::uint64_t[]>> packed_;
+  std::vector<std::unique_ptr<WideBin[]>> wide_;
 };
 
 // Adds all entries of a matrix.

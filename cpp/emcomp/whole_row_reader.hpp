@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "emcomp/row_reader.hpp"
+#include "emcomp/score_row.hpp"
 
 namespace emcomp {
 
@@ -55,36 +55,17 @@ class WholeRowReader final : public RowReader {
     }
   }
 
-  void score(std::int64_t first, std::int64_t count, const float* query, double* dots,
+  void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
     std::vector<float> row(static_cast<std::size_t>(dim()));
     for (std::int64_t i = 0; i < count; ++i) {
       decoder_.decode(first + i, row.data());
-      // Products of floats are exact in double; sixteen lanes whatever the instruction set.
-      std::array<double, kSumLanes> dot{};
-      std::array<double, kSumLanes> square{};
-      const auto add = [&](std::size_t column, std::size_t lane) {
-        const double value = row[column];
-        dot[lane] += value * static_cast<double>(query[column]);
-        square[lane] += value * value;
-      };
-      std::size_t c = 0;
-      for (; c + kSumLanes <= row.size(); c += kSumLanes) {
-        for (std::size_t lane = 0; lane < kSumLanes; ++lane) add(c + lane, lane);
-      }
-      for (std::size_t lane = 0; c + lane < row.size(); ++lane) add(c + lane, lane);
-      dots[i] = 0.0;
-      squared_norms[i] = 0.0;
-      for (std::size_t lane = 0; lane < kSumLanes; ++lane) {
-        dots[i] += dot[lane];
-        squared_norms[i] += square[lane];
-      }
+      score_row(row.data(), query.values.data(), dim(), dots[i], squared_norms[i]);
     }
   }
 
  private:
   static constexpr std::size_t kAhead = 8;  // rows asked for before they are needed
-  static constexpr std::size_t kSumLanes = 16;
 
   template <class Combine>
   static void combine(const std::vector<float>& row, float* out, Combine function) {

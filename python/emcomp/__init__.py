@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emcomp import _native
+from emcomp.allocation import Allocate
 from emcomp.appending import Drift, append
 from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress, plan
@@ -44,6 +45,7 @@ from emcomp.measures import (
     spectral_error,
     spectrum,
 )
+from emcomp.optimized_product import OptimizedProductQuantization
 from emcomp.prediction import predict_uniform_eos
 from emcomp.product import ProductQuantization
 from emcomp.report import Report
@@ -64,7 +66,16 @@ from emcomp.theory import (
     predict_eos,
     uniform_eos_bound,
 )
-from emcomp.transforms import Direction, Pca, Rotate, Svd, Transformed, Whiten
+from emcomp.transforms import (
+    Autoencoder,
+    Direction,
+    Pca,
+    Principal,
+    Rotate,
+    Svd,
+    Transformed,
+    Whiten,
+)
 from emcomp.uniform import Uniform
 from emcomp.vector_kmeans import kmeans
 from emcomp.vector_writers import write_vectors
@@ -73,6 +84,8 @@ from emcomp.vectors import WordVectors, read_vectors
 __version__ = _native.VERSION
 
 __all__ = [
+    "Allocate",
+    "Autoencoder",
     "Codec",
     "CompressedEmbedding",
     "CorruptFileError",
@@ -86,8 +99,10 @@ __all__ = [
     "InputError",
     "IterableSource",
     "KMeans",
+    "OptimizedProductQuantization",
     "Pca",
     "Point",
+    "Principal",
     "ProductQuantization",
     "RankWarning",
     "Report",

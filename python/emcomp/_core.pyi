@@ -115,6 +115,12 @@ def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
 ) -> Reader: ...
+def column_reader(
+    parts: list[Reader],
+    columns: NDArray[np.int64],
+    scales: NDArray[np.float32],
+    dim: int,
+) -> Reader: ...
 def product_reader(
     codes: NDArray[np.uint8], parts: int, bits: int, codebook: NDArray[np.float32]
 ) -> Reader: ...
@@ -129,6 +135,7 @@ def transformed_reader(
     offset: NDArray[np.float32] | None,
     scales: NDArray[np.float16] | None,
     gain: float,
+    elu: bool,
 ) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
@@ -150,9 +157,13 @@ def encode_latents(
     centre: NDArray[np.float32] | None,
     scaling: str,
     gain: float,
+    importance: NDArray[np.float32] | None,
     latents: NDArray[np.float32],
     scales: NDArray[np.float16] | None,
     threads: int,
+) -> None: ...
+def activate_latents(
+    latents: NDArray[np.float32], bias: NDArray[np.float32], threads: int
 ) -> None: ...
 def reweight_rows(
     rows: NDArray[Any],
@@ -286,6 +297,10 @@ def gather_rows(
 
 # bindings/kmeans.cpp
 
+KMEANS_TOLERANCE: float
+KMEANS_START_ROWS: int
+KMEANS_BOUNDS_MIN_DIM: int
+
 def sample_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]: ...
 def start_centroids(
     sample: NDArray[Any], count: int, seed: int, threads: int
@@ -311,17 +326,29 @@ class Lloyd:
 
 # bindings/product_quantizer.cpp
 
-def train_product_codebook(
-    rows: NDArray[Any],
+def start_product_codebook(
+    sample: NDArray[Any],
     parts: int,
     bits: int,
     first_part: int,
     last_part: int,
-    iterations: int,
     seed: int,
     codebook: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+
+class ProductSums:
+    def __init__(self, codebook: NDArray[np.float32], parts: int, bits: int) -> None: ...
+    def update(self, block: NDArray[Any], first_row: int, threads: int) -> None: ...
+    def merge(self, other: ProductSums) -> None: ...
+    def next_codebook(self) -> NDArray[np.float32]: ...
+    @property
+    def sums(self) -> NDArray[np.float64]: ...
+    @property
+    def counts(self) -> NDArray[np.int64]: ...
+    @property
+    def errors(self) -> NDArray[np.float64]: ...
+
 def encode_product(
     matrix: NDArray[Any],
     first_row: int,
@@ -411,3 +438,32 @@ class AdditiveStatistics:
     @property
     def counts(self) -> NDArray[np.uint32]: ...
     def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...
+
+# bindings/autoencoder.cpp
+
+class AutoencoderObjective:
+    def __init__(
+        self, cosine_weight: float, rmse_weight: float, power_weight: float, power: float
+    ) -> None: ...
+
+def autoencoder_gradient(
+    rows: NDArray[Any],
+    parameters: tuple[NDArray[Any], ...],
+    elu: bool,
+    objective: AutoencoderObjective,
+    threads: int,
+) -> tuple[float, float, tuple[NDArray[Any], ...]]: ...
+
+class AutoencoderTrainer:
+    def __init__(
+        self, rows: NDArray[Any], latents: int, elu: bool, batch: int, seed: int
+    ) -> None: ...
+    def train(
+        self, steps: int, objective: AutoencoderObjective, learning_rate: float, threads: int
+    ) -> tuple[float, float]: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+    @property
+    def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
+    @parameters.setter
+    def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...

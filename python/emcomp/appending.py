@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from emcomp.checks import refuse_nonfinite
-from emcomp.compress import open_input
+from emcomp.compress import words_of
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
+from emcomp.gram import open_table
 from emcomp.sharded import open_sharded, read_fit, read_index, write_index, write_words
 from emcomp.streaming import EncodeShard, clipped_share, cuts, relative_error
 from emcomp.vocabulary import Vocabulary
@@ -75,8 +76,8 @@ def append(
     folder = Path(path)
     index = read_index(folder)
     before = open_sharded(folder)
-    source, found = open_input(X, dtype=dtype, stream=True)
-    given = found if words is None else words
+    source = open_table(X, dtype, threads=threads, streamed=True)
+    given = words_of(X, source) if words is None else words
     rows, dim = source.shape
     if dim != index.input_dim:
         raise InputError(f"rows of {dim} entries cannot join a table of rows of {index.input_dim}")
@@ -92,7 +93,7 @@ def append(
             raise InputError(f"{len(own)} words for {rows} rows")
         vocabulary = Vocabulary.from_words([*before.words, *own])
     kept = read_fit(folder)
-    fitted = index.codec.restore(dim, kept.tensors, kept.info)
+    fitted = index.codec.restore(dim, kept.tensors, kept.info).for_other_rows()
     engine = make_engine(executor, threads)
     refuse_nonfinite(source, engine)
     task = EncodeShard(source, fitted, kept.checksum, str(folder.absolute()), index.shape[0])

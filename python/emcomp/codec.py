@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+TensorLayout: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+"""Types and shapes of tensors by name."""
 Info: TypeAlias = Mapping[str, Any]
 """What JSON has."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -29,6 +31,16 @@ class RowTensor(NamedTuple):
 
     dtype: DTypeLike
     row_shape: tuple[int, ...]
+
+
+class Factor(NamedTuple):
+    """The left factor Y of rows ``Y @ [map; offset]``: scaled latents, and ones for the offset."""
+
+    width: int
+    """Columns of Y."""
+    latents: _core.Reader
+    scales: NDArray[np.float16] | None
+    """Of the rows, array (rows,)."""
 
 
 class FittedCodec(ABC):
@@ -52,6 +64,10 @@ class FittedCodec(ABC):
     @abstractmethod
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block into its rows of the row tensors, given as views."""
+
+    def for_other_rows(self) -> FittedCodec:
+        """The codec for rows of any table, where it remembers something of those it has seen."""
+        return self
 
     def clipped(self, rows: NDArray[Any], threads: int) -> int:  # noqa: ARG002
         """Entries of some rows that lie beyond the codec's range; 0 where it has none."""
@@ -105,12 +121,20 @@ class Codec(Stage, ABC):
         """The codec as it was fitted to rows of ``dim`` entries, from `FittedCodec.tensors`."""
 
     @abstractmethod
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """What a compressed table of this shape consists of, codes first."""
+
+    @abstractmethod
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Bytes of all tensors that a table of this shape becomes, without compressing it."""
 
     @abstractmethod
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
+
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:  # noqa: ARG002
+        """Fewer columns than the rows have that span what their columns span; None for no such."""
+        return None
 
 
 class Transform(Stage, ABC):

@@ -12,10 +12,11 @@ from emcomp.codec import Codec, FittedCodec, Tensors, allocate, parse_codec
 from emcomp.engine import Engine, Progress
 from emcomp.errors import InputError
 from emcomp.executors import make_engine
-from emcomp.sources import Block, Source, as_source, block_rows
-from emcomp.sources.opening import open_source, read_or_open, words_of
+from emcomp.gram import open_table
+from emcomp.sources import Block, Source, block_rows
 from emcomp.streaming import compress_to
 from emcomp.table import CompressedEmbedding
+from emcomp.vectors import own_words
 from emcomp.vocabulary import Vocabulary
 from emcomp.work import Work, plan_work
 
@@ -42,8 +43,9 @@ def compress(
 
     Args:
         X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
-            float64 (any strides, either byte order), word vectors, a source, a Dask array, or the
-            path of what `read_vectors` reads or `open_source` opens.
+            float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), a
+            source, a Dask array, a compressed table, or the path of what `read_vectors` reads or
+            `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
         words: the rows' words, if X does not bring its own.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
@@ -77,9 +79,10 @@ def compress(
             raise InputError(f"{name} is for tables that are written as they are made: give out=")
     if out is None and resume:
         raise InputError("resume is for tables that are written as they are made: give out=")
-    source, own_words = open_input(X, dtype=dtype, threads=threads, stream=out is not None)
+    streamed = out is not None or executor is not None
+    source = open_table(X, dtype, threads=threads, streamed=streamed)
     chosen.check(source.shape)
-    vocabulary = make_vocabulary(own_words if words is None else words, source.shape[0])
+    vocabulary = make_vocabulary(words_of(X, source) if words is None else words, source.shape[0])
     if out is None:
         return encode(source, chosen, vocabulary, engine)
     work = plan_work(chosen, source.shape, memory_limit, shard_rows)
@@ -110,21 +113,14 @@ def plan(
         InputError: for a table or codec that `compress` refuses, or a limit that is too low.
     """
     chosen = parse_codec(codec)
-    source, _ = open_input(X, dtype=dtype, stream=True)
+    source = open_table(X, dtype, streamed=True)
     chosen.check(source.shape)
     return plan_work(chosen, source.shape, memory_limit, shard_rows)
 
 
-def open_input(
-    X: Any, *, dtype: str | None = None, threads: int | None = None, stream: bool = False
-) -> tuple[Source, Iterable[str | bytes] | None]:
-    """The rows of what a user calls a table, and the words it brings.
-
-    Files are read into memory or mapped, unless they are to be streamed.
-    """
-    if isinstance(X, (str, os.PathLike)):
-        X = open_source(X, dtype=dtype, threads=threads) if stream else read_or_open(X, threads)
-    return as_source(X, dtype), words_of(X)
+def words_of(X: Any, source: Source) -> Iterable[str | bytes] | None:
+    """The words that a table brings along, given it and the source that was opened over it."""
+    return own_words(source if isinstance(X, (str, os.PathLike)) else X)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.dccl_training import TrainingPlan, make_encoder, refine, row_parts, train
 from emcomp.engine import Engine
 from emcomp.errors import InputError
@@ -204,16 +204,20 @@ class DeepCompositionalCodes(Codec):
         """The codec with its codebooks and, if it is not refined, its network."""
         return FittedCompositional(self, tensors, info)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codebooks."""
         rows, dim = shape
         codes, codewords = layout = self.layout(shape)
-        expected = {
+        return {
             "codes": (np.uint8, (rows, _core.row_bytes(codes, layout.width))),
             "codebooks": (np.float32, (codes, codewords, dim)),
         }
-        check_tensors(self, tensors, expected)
-        return _core.additive_reader(tensors["codes"], layout.width, tensors["codebooks"])
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebooks``."""
+        check_tensors(self, tensors, self.tensor_layout(shape))
+        width = self.layout(shape).width
+        return _core.additive_reader(tensors["codes"], width, tensors["codebooks"])
 
 
 class FittedCompositional(FittedCodec):
@@ -238,6 +242,11 @@ class FittedCompositional(FittedCodec):
         self.info = info
         self._known = tensors.get("known_codes", np.empty((0, codes), np.uint8))
         self._search: _core.AdditiveSearch | None = None  # made when first needed
+
+    def for_other_rows(self) -> FittedCompositional:
+        """The codec without the codes that rows had when they were learned from."""
+        tensors = {name: t for name, t in self.tensors.items() if name != "known_codes"}
+        return FittedCompositional(self.codec, tensors, self.info)
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block, a part at a time."""

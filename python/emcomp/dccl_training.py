@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp.codec import Tensors
 from emcomp.engine import Progress
-from emcomp.errors import InputError
+from emcomp.training import check_number, steps_at_once
 from emcomp.vector_kmeans import check_count
 
 NETWORK = ("hidden_weights", "hidden_bias", "logit_weights", "logit_bias")
@@ -20,7 +20,6 @@ NETWORK = ("hidden_weights", "hidden_bias", "logit_weights", "logit_bias")
 _IMPROVEMENT = 0.999  # a validation loss below this part of the best one is better
 _ROWS_AT_ONCE = 4096
 _RESTARTS = 8  # of the search for a row's codes in a round
-_CALL_FLOPS = 2e10  # floating-point operations of one native call: a fraction of a second
 
 
 class TrainingPlan(NamedTuple):
@@ -40,11 +39,8 @@ class TrainingPlan(NamedTuple):
         check_count("batch", self.batch, 1, None)
         check_count("patience", self.patience, 0, None)
         check_count("refine", self.refine, 0, None)
-        for name, least in (("learning_rate", 1e-12), ("clip_norm", 0.0)):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not least <= value <= 1e6:
-                raise InputError(f"{name} must be a number from {least:g} to 1e6, not {value!r}")
+        check_number("learning_rate", self.learning_rate, 1e-12)
+        check_number("clip_norm", self.clip_norm, 0.0)
 
 
 class Trained(NamedTuple):
@@ -84,13 +80,13 @@ def train(
     )
     logits = codes * codewords
     parameters = (logits // 2) * dim + logits * (logits // 2) + logits * dim
-    steps_at_once = max(1, int(_CALL_FLOPS / (6 * parameters * min(plan.batch, count))))
+    at_once = steps_at_once(parameters, min(plan.batch, count))
     steps = trainer.steps_per_epoch
     best, best_epoch, epoch = math.inf, 0, 0
     while epoch < plan.epochs and not (plan.patience and epoch - best_epoch >= plan.patience):
-        for first in range(0, steps, steps_at_once):
+        for first in range(0, steps, at_once):
             progress("train", epoch * count + first * count // steps, plan.epochs * count)
-            trainer.train(min(steps_at_once, steps - first), threads)
+            trainer.train(min(at_once, steps - first), threads)
         epoch += 1
         loss = trainer.validation_loss(threads)
         if loss < _IMPROVEMENT * best:

@@ -135,8 +135,9 @@ def evaluate(
     candidates = dict(tables) if isinstance(tables, Mapping) else {"table": tables}
     if not candidates:
         raise InputError("no tables to evaluate")
-    source = open_table(X)
-    sources = {name: open_table(table) for name, table in candidates.items()}
+    streamed = executor is not None
+    source = open_table(X, streamed=streamed)
+    sources = {name: open_table(table, streamed=streamed) for name, table in candidates.items()}
     rows = source.shape[0]
     for name, candidate in sources.items():
         if candidate.shape[0] != rows:

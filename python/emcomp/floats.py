@@ -10,7 +10,7 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.checks import check_tensors
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -64,11 +64,13 @@ class Float(Codec):
         """The codec, which has learned nothing."""
         return FittedFloat(self, dim)
 
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """The values."""
+        return {"values": (self.tensor(shape[1]).dtype, shape)}
+
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader over ``values``."""
-        rows, dim = shape
-        dtype, _ = self.tensor(dim)
-        check_tensors(self, tensors, {"values": RowTensor(dtype, (rows, dim))})
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.float_reader(tensors["values"])
 
 

@@ -18,9 +18,7 @@ from emcomp import _core, table
 from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
-from emcomp.sources.files import StoredFile
 from emcomp.sources.opening import open_source, read_or_open
-from emcomp.vector_formats import NPY_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,22 +26,31 @@ if TYPE_CHECKING:
 Matrix = NDArray[np.float64]
 
 
-def open_table(X: Any) -> Source:
+def open_table(
+    X: Any, dtype: str | None = None, *, threads: int | None = None, streamed: bool = False
+) -> Source:
     """A source over an array, a source itself, or a path of vectors or a compressed table.
 
-    Of npy and emcomp files no more is held than the block at hand.
+    Files that hold an array as it is, and emcomp files, are mapped, not read; text is read.
+
+    Args:
+        X: array, source or path.
+        dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
+        threads: threads to parse text with.
+        streamed: read any file of vectors in ranges, when they are asked for, and never whole:
+            less fast, in memory that does not depend on its size, and in any process.
 
     Raises:
         InputError: if X is none of these.
         FormatError: if the file cannot be read.
     """
     if not isinstance(X, (str, os.PathLike)):
-        return as_source(X)
+        return as_source(X, dtype)
     if Path(X).exists() and table.recognises(Path(X)):
         return table.open(Path(X))
-    if Path(X).is_file() and StoredFile(X).head().startswith(NPY_MAGIC):
-        return open_source(X)
-    return read_or_open(X)
+    if streamed or dtype is not None:
+        return open_source(X, dtype=dtype, threads=threads)
+    return read_or_open(X, threads)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
-from emcomp.sources import Block, Source
+from emcomp.sources import ArraySource, Block, Source, blocks
 from emcomp.vector_kmeans import check_count, sampled
 
 _PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
@@ -82,55 +82,96 @@ class ProductQuantization(Codec):
         rows, dim = shape
         return rows * self.row_bytes + 4 * dim * (1 << self.bits)
 
-    def fit(self, source: Source, engine: Engine) -> FittedProduct:
-        """Learn the codewords of one part after another.
+    def fit(self, source: Source, engine: Engine) -> FittedCodec:
+        """Learn the codewords of all parts by rounds of k-means.
+
+        The sample is learned from here; where it is to be all rows, whoever goes over rows adds up
+        each round.
 
         Raises:
             InputError: for NaN and infinite entries.
         """
         refuse_nonfinite(source, engine)
-        rows = sampled(source, self.sample, self.seed, engine)
-        codebook = np.empty((2**self.bits, source.shape[1]), np.float32)
+        if self.sample < source.shape[0]:
+            source = ArraySource(sampled(source, self.sample, self.seed, engine))
+            engine = Engine(engine.threads, engine.progress)
+        codebook = self.start(source, engine)
+        return FittedProduct(self, self.improve(codebook, source, self.iterations, engine))
+
+    def start(self, source: Source, engine: Engine) -> NDArray[np.float32]:
+        """A codebook to start k-means from."""
+        few = sampled(source, 2**self.bits * _core.KMEANS_START_ROWS, self.seed, engine)
+        codebook = np.empty((2**self.bits, few.shape[1]), np.float32)
         step = _PARTS_AT_ONCE * engine.threads
         for first in range(0, self.parts, step):
-            engine.progress("fit", first * len(rows) // self.parts, len(rows))
+            engine.progress("start", first * len(few) // self.parts, len(few))
             last = min(first + step, self.parts)
-            _core.train_product_codebook(
-                rows,
-                self.parts,
-                self.bits,
-                first,
-                last,
-                self.iterations,
-                self.seed,
-                codebook,
-                engine.threads,
+            _core.start_product_codebook(
+                few, self.parts, self.bits, first, last, self.seed, codebook, engine.threads
             )
-        return FittedProduct(self, codebook)
+        return codebook
 
-    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
-        """One to check the rows, one to draw the sample."""
-        return 2, 2
+    def improve(
+        self, codebook: NDArray[np.float32], source: Source, rounds: int, engine: Engine
+    ) -> NDArray[np.float32]:
+        """The codebook after some rounds of k-means, fewer where they hardly change it."""
+        previous = np.inf
+        for _ in range(rounds):
+            part = CodewordSums(source, codebook, self.parts, self.bits)
+            sums = engine.fold("fit", source.shape, part)
+            codebook = sums.next_codebook()
+            error = float(sums.errors.sum())
+            if previous - error <= _core.KMEANS_TOLERANCE * error:
+                break
+            previous = error
+        return codebook
+
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """To check the rows and draw the sample, or for each round where all rows are learned from."""
+        return (2, 2) if self.sample < shape[0] else (2, 2 + self.iterations)
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
         """The sample, and what is computed of it."""
-        return min(shape[0], self.sample) * 8 * shape[1]
+        learned_from = self.sample if self.sample < shape[0] else 0
+        few: int = 2**self.bits * _core.KMEANS_START_ROWS
+        return 8 * shape[1] * (learned_from + few)
 
-    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedProduct:  # noqa: ARG002
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCodec:  # noqa: ARG002
         """The codec with its codebook."""
         return FittedProduct(self, tensors["codebook"])
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebook``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codewords of all parts side by side."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebook": (np.float32, (2**self.bits, dim)),
         }
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebook``."""
+        dim = shape[1]
         if self.parts > dim:
             raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
-        check_tensors(self, tensors, expected)
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
+
+
+@dataclass(frozen=True)
+class CodewordSums:
+    """What the rows of a source that are nearest to each codeword add up to."""
+
+    source: Source
+    codebook: NDArray[np.float32]
+    parts: int
+    bits: int
+
+    def __call__(self, first: int, count: int, threads: int) -> _core.ProductSums:
+        """Of rows [first, first + count)."""
+        sums = _core.ProductSums(self.codebook, self.parts, self.bits)
+        for block in blocks(self.source, first, count):
+            sums.update(block.rows, block.first, threads)
+        return sums
 
 
 class FittedProduct(FittedCodec):

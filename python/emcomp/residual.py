@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -115,14 +115,17 @@ class ResidualQuantization(Codec):
         """The codec with its codebooks."""
         return FittedResidual(self, tensors["codebooks"])
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and the codebooks."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebooks": (np.float32, (self.stages, 2**self.bits, dim)),
         }
-        check_tensors(self, tensors, expected)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``codebooks``."""
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.additive_reader(tensors["codes"], self.bits, tensors["codebooks"])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.grammar import register
@@ -20,7 +20,7 @@ from emcomp.sources import Block, Source
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""
-_FINER_MANTISSA_BITS = (16, 20)
+_FINER_MANTISSA_BITS = (16, 20, 23)  # at the last, each number is a bin of its own
 _REFINED_TOGETHER = 8
 _LARGEST_TABLE = 2**31
 """Levels are found by 32-bit offsets."""
@@ -33,8 +33,8 @@ class KMeans(Codec):
 
     A value is the level nearest to it, the lower one of two equally near. The levels are the global
     optimum, not the end of a random search: dynamic programming over a fine histogram. A table of
-    no more distinct values than levels comes back exactly, as far as float32 values differ within
-    their first 20 bits of mantissa; the levels it does not need repeat the last one.
+    no more distinct values than levels comes back exactly; the levels it does not need repeat the
+    last one.
 
     Attributes:
         bits: width of a code, 1 to 8.
@@ -82,7 +82,7 @@ class KMeans(Codec):
         return rows * _core.row_bytes(dim, self.bits) + groups * levels * 4
 
     def fit(self, source: Source, engine: Engine) -> FittedKMeans:
-        """Find the levels, in one pass; groups of very close values take one or two more.
+        """Find the levels, in one pass; groups of very close values take up to three more.
 
         Raises:
             InputError: for NaN and infinite entries.
@@ -128,14 +128,18 @@ class KMeans(Codec):
         """The codec with its levels."""
         return FittedKMeans(self, dim, tensors["levels"], info)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``levels``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and levels of each group of columns."""
         rows, dim = shape
-        expected = {
+        return {
             "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
             "levels": (np.float32, self.levels_shape(dim)),
         }
-        check_tensors(self, tensors, expected)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``levels``."""
+        dim = shape[1]
+        check_tensors(self, tensors, self.tensor_layout(shape))
         levels = tensors["levels"]
         if not np.isfinite(levels).all():
             raise FormatError(f"codec {self}: tensor 'levels' has entries that are not finite")

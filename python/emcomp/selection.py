@@ -6,24 +6,22 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emcomp.budget import budget_bytes
 from emcomp.checks import refuse_nonfinite
 from emcomp.codec import Codec, parse_codec
-from emcomp.compress import encode, make_vocabulary
+from emcomp.compress import encode, make_vocabulary, words_of
 from emcomp.engine import Engine, Progress, silent
 from emcomp.errors import InputError, RankWarning
 from emcomp.evaluation import Evaluation
 from emcomp.executors import make_engine
+from emcomp.gram import open_table
 from emcomp.grammar import default_candidates
 from emcomp.measures.registry import resolve_measures
 from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
-from emcomp.sources import as_source
-from emcomp.sources.opening import read_or_open, words_of
 from emcomp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -96,16 +94,14 @@ def select(
         raise InputError("no measure was named to choose by")
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
     engine = make_engine(executor, threads)
-    if isinstance(X, (str, Path)):
-        X = read_or_open(X, threads)
-    source = as_source(X, dtype)
+    source = open_table(X, dtype, threads=threads, streamed=executor is not None)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
     if not fitting:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
-    words = words_of(X) if words is None else words
-    vocabulary = make_vocabulary(words, source.shape[0])
+    given = words_of(X, source) if words is None else words
+    vocabulary = make_vocabulary(given, source.shape[0])
     refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)

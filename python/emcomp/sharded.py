@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core, container
 from emcomp.atomic import atomic_write
-from emcomp.codec import Codec, FittedCodec, Info, Tensors, parse_codec
+from emcomp.codec import Codec, Factor, FittedCodec, Info, Tensors, parse_codec
 from emcomp.container import TensorStream
 from emcomp.errors import FormatError, InputError
 from emcomp.sources.mapped import release
@@ -233,6 +233,21 @@ class ShardedEmbedding(CompressedEmbedding):
     def tensors(self) -> Tensors:
         """All tensors; those of the rows are joined in memory when first asked for."""
         return self._joined
+
+    def _factor(self) -> Factor | None:
+        factors = []
+        for shard in self._shards:
+            shape = len(next(iter(shard.values()))), self.dim
+            factor = self.codec.span(shape, {**shard, **self._tensors})
+            if factor is None:
+                return None
+            factors.append(factor)
+        scales = [factor.scales for factor in factors if factor.scales is not None]
+        return Factor(
+            factors[0].width,
+            _core.concatenated_reader([factor.latents for factor in factors]),
+            np.concatenate(scales) if scales else None,
+        )
 
     @property
     def nbytes(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from emcomp import _core, container
 from emcomp.arrays import as_ids, core_view, output_array
-from emcomp.codec import Codec, Tensors, parse_codec
+from emcomp.codec import Codec, Factor, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
 from emcomp.sizes import format_bytes
 from emcomp.sources import Block, blocks
@@ -188,6 +188,14 @@ class CompressedEmbedding:
             if len(tensor.shape) and len(tensor) == len(self):
                 release(tensor[first : first + count])
 
+    def span(self) -> Span | None:
+        """Fewer columns that span what the table's do: its latents, where it has fewer of them."""
+        factor = self._factor()
+        return None if factor is None else Span(self, factor)
+
+    def _factor(self) -> Factor | None:
+        return self.codec.span(self.shape, self._tensors)
+
     def blocks(self) -> Iterator[Block]:
         """All rows, decoded block by block."""
         return blocks(self)
@@ -347,6 +355,33 @@ class CompressedEmbedding:
         tensors = {name: np.array(tensor) for name, tensor in self.tensors.items()}
         words = None if self.words is None else self.words.tensors()
         return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
+
+
+class Span:
+    """The latents of a table as a source, which can be sent wherever the table can."""
+
+    def __init__(self, table: CompressedEmbedding, factor: Factor) -> None:
+        self._table = table
+        self._factor = factor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self._table), self._factor.width
+
+    def read(self, first: int, count: int) -> NDArray[np.float64]:
+        """Rows [first, first + count): latents times the row's scale, and ones for an offset."""
+        reader, scales = self._factor.latents, self._factor.scales
+        latents = np.empty((count, reader.dim), np.float32)
+        reader.read(first, latents, 1)
+        out = np.ones((count, self._factor.width))
+        out[:, : reader.dim] = latents
+        if scales is not None:
+            out[:, : reader.dim] *= scales[first : first + count, None]
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompressedEmbedding.span, (self._table,)
 
 
 def recognises(path: str | Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
-from emcomp.codec import Codec, FittedCodec, Info, RowTensor, Tensors
+from emcomp.codec import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -174,15 +174,19 @@ class Uniform(Codec):
             )
         return steps.astype(np.float16)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``steps``."""
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """Packed codes, and steps of the table or of each row."""
         rows, dim = shape
         steps_shape = (rows, *self.step_shape(dim)) if self.by_row else self.step_shape(dim)
-        expected = {
+        return {
             "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
             "steps": (self.step_dtype, steps_shape),
         }
-        check_tensors(self, tensors, expected)
+
+    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
+        """A reader over ``codes`` and ``steps``."""
+        dim = shape[1]
+        check_tensors(self, tensors, self.tensor_layout(shape))
         return _core.uniform_reader(
             tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
         )

@@ -20,7 +20,6 @@ VectorFormat = Literal[
     "glove", "word2vec", "word2vec-binary", "fasttext", "npy", "npz", "safetensors"
 ]
 
-NPY_MAGIC = b"\x93NUMPY"
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at; longer than any line of text ought to be."""
 
@@ -135,7 +134,7 @@ def recognise(file: HeadedFile) -> VectorFormat:
         FormatError: if it is none that can be read.
     """
     head = file.head()
-    if head.startswith(NPY_MAGIC):
+    if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return "npz"

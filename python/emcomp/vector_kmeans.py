@@ -16,10 +16,6 @@ from emcomp.errors import InputError
 from emcomp.sources import ArraySource, Source, as_source, blocks
 from emcomp.threads import resolve_threads
 
-_TOLERANCE = 1e-5  # a round that lowers the inertia by less than this part of it is the last
-_BOUNDS_MIN_DIM = 32  # below, keeping bounds costs more than the distances that they save
-_START_ROWS = 64  # rows for each centroid in the sample from which the start is chosen
-
 
 @dataclass(frozen=True)
 class Clustering:
@@ -94,8 +90,9 @@ def kmeans(
         raise InputError(f"{k} centroids need at least as many rows, and there are {rows}")
     refuse_nonfinite(source, engine)
 
-    start = _core.start_centroids(sampled(source, k * _START_ROWS, seed, engine), k, seed, threads)
-    lloyd = _core.Lloyd(start, rows, use_bounds=dim >= _BOUNDS_MIN_DIM)
+    few = sampled(source, k * _core.KMEANS_START_ROWS, seed, engine)
+    start = _core.start_centroids(few, k, seed, threads)
+    lloyd = _core.Lloyd(start, rows, use_bounds=dim >= _core.KMEANS_BOUNDS_MIN_DIM)
     previous = np.inf
     done = 0
     while True:
@@ -105,7 +102,7 @@ def kmeans(
         if progress is not None:
             progress(done, inertia)
         empty = lloyd.empty_clusters()
-        settled = not empty and previous - inertia <= _TOLERANCE * inertia
+        settled = not empty and previous - inertia <= _core.KMEANS_TOLERANCE * inertia
         # Empty clusters are given rows even after the last round; each time some find theirs.
         if settled or (done >= iterations and not empty):
             return Clustering(lloyd.centroids, lloyd.labels, inertia, done)

@@ -12,8 +12,8 @@ from emcomp import _core
 from emcomp.atomic import atomic_write
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows, blocks
-from emcomp.sources.opening import words_of
 from emcomp.threads import resolve_threads
+from emcomp.vectors import own_words
 from emcomp.words import Words, as_words
 
 WrittenFormat = Literal["glove", "word2vec", "word2vec-binary", "npy"]
@@ -61,7 +61,8 @@ def write_vectors(
         with atomic_write(path) as file:
             _write_npy(file, source)
         return
-    words = words_of(vectors) if words is None else words
+    if words is None:
+        words = own_words(vectors)
     if words is None:
         raise InputError(f"the {format} format needs a word for each row")
     words = as_words(words)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError
+from emcomp.sources import Source
+from emcomp.sources.opened import OpenedSource
 from emcomp.threads import resolve_threads
 from emcomp.vector_arrays import read_npy, read_npz, read_safetensors
 from emcomp.vector_binary import read_fasttext, read_word2vec_binary
@@ -60,6 +62,27 @@ class WordVectors:
         )
         more = ", ..." if self.words is not None and len(self) > 3 else ""
         return f"WordVectors({self.shape[0]} x {self.shape[1]} {self.dtype}, {words}{more})"
+
+
+def own_words(table: Any) -> Iterable[str | bytes] | None:
+    """The words that a table brings along: word vectors, a source, a compressed table, gensim's KeyedVectors.
+
+    Raises:
+        InputError: if a key of a KeyedVectors is no string.
+    """
+    if isinstance(table, OpenedSource):
+        return table.words()
+    keys: Iterable[Any] | None = getattr(table, "index_to_key", None)
+    if keys is None:
+        # Only of a source: a column of a data frame may have that name.
+        return getattr(table, "words", None) if isinstance(table, Source) else None
+    for row, key in enumerate(keys):
+        if not isinstance(key, str):
+            raise InputError(
+                f"key {row} is {key!r}, of type {type(key).__name__}: words are strings; compress "
+                "the vectors alone, or name them all with words=..."
+            )
+    return keys
 
 
 def read_vectors(

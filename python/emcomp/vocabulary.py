@@ -122,6 +122,21 @@ class Vocabulary(Sequence[str]):
             raise IndexError(f"row {row} is out of range for a vocabulary of {len(self)} words")
         return _decoded(self._view.word(row))
 
+    def index(self, word: Any, start: int = 0, stop: int | None = None) -> int:
+        """The row of a word, as a list's ``index`` gives it; `row` names close words.
+
+        Raises:
+            ValueError: if it is not there.
+        """
+        row = self._view.find(word) if isinstance(word, (str, bytes)) else None
+        if row is None or row not in range(len(self))[start:stop]:
+            raise ValueError(f"{word!r} is not in the vocabulary")
+        return row
+
+    def count(self, word: Any) -> int:
+        """1 for a word that is there, else 0."""
+        return int(word in self)
+
     def closest(self, word: str | bytes, k: int = 5, threads: int | None = None) -> list[str]:
         """At most k words that are nearly the given one, nearest first.
 
@@ -152,6 +167,9 @@ class Vocabulary(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return (_decoded(self._view.word(row)) for row in range(len(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vocabulary.from_tensors, ({n: np.array(t) for n, t in self._tensors.items()},)
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} words)"

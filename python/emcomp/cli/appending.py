@@ -10,7 +10,7 @@ import click
 
 import emcomp
 from emcomp.cli.files import read_input
-from emcomp.cli.options import FILE, json_option, reading_options, threads_option
+from emcomp.cli.options import FILE, INPUT, json_option, reading_options, threads_option
 from emcomp.cli.output import write_json, write_text
 
 
@@ -23,18 +23,18 @@ Examples:
 """,
 )
 @click.argument("table", type=FILE)
-@click.argument("input_path", metavar="INPUT", type=FILE)
+@click.argument("input_path", metavar="INPUT", type=INPUT)
 @reading_options("--format")
 @threads_option
 @json_option
 def append(
-    table: Path, input_path: Path, threads: int | None, as_json: bool, **reading: Any
+    table: Path, input_path: Path | str, threads: int | None, as_json: bool, **reading: Any
 ) -> None:
     """Add the rows of INPUT to TABLE, and say how they differ from those that it was fitted to.
 
     TABLE is a folder that emcomp compress wrote with --shard-rows; INPUT is what it reads.
     """
-    source, words = read_input(input_path, threads=threads, **reading)
+    source, words = read_input(input_path, threads=threads, streamed=True, **reading)
     drift = emcomp.append(table, source, words=words, threads=threads)
     if as_json:
         write_json(asdict(drift))

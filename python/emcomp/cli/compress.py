@@ -76,14 +76,15 @@ def compress(
     INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
     safetensors; text may be compressed with gzip. It may be Parquet or Arrow, the index of a
     checkpoint in several files, a folder or quoted pattern of files of one table, or a URL; these
-    are read in blocks. An emcomp file is taken too, to make it smaller. An OUTPUT that is there is replaced when the new one is complete.
+    are read in blocks. An emcomp file is taken too, to make it smaller. An OUTPUT that is there is
+    replaced when the new one is complete.
     """
     streaming = memory_limit is not None or shard_rows is not None or resume
     check_output(output, input_path, reading["words"], folder=shard_rows is not None)
     started = time.perf_counter()
     with progress_bar() as report:
         report("read", 0, 0)
-        source, words = read_input(input_path, threads=threads, **reading)
+        source, words = read_input(input_path, threads=threads, streamed=streaming, **reading)
         if streaming:
             check_target(output, shard_rows is not None, resume)
             limits: dict[str, Any] = {"memory_limit": memory_limit, "shard_rows": shard_rows}

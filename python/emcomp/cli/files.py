@@ -34,6 +34,7 @@ def read_input(
     limit: int | None,
     duplicates: Duplicates,
     threads: int | None,
+    streamed: bool = False,
 ) -> tuple[Source, Words | None]:
     """The rows and the words of what a command takes: vectors, or a compressed table.
 
@@ -41,7 +42,7 @@ def read_input(
         InputError: if the options do not fit the file.
     """
     is_table = isinstance(path, Path) and path.exists() and recognises(path)
-    if not is_table and only_streams(path):
+    if not is_table and (streamed or only_streams(path)):
         if duplicates != "error":
             raise InputError(
                 f"{path}: is not read whole, so that duplicate words must stay an error"

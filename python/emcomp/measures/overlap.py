@@ -19,7 +19,7 @@ def eos_of(pair: Pair, denominator: str = "dimension") -> float:
     """Eigenspace overlap score of a pair; see `eos`."""
     if denominator not in ("dimension", "rank"):
         raise InputError(f"denominator must be 'dimension' or 'rank', not {denominator!r}")
-    overlap = pair.overlap
+    overlap = pair.spans.overlap
     full = max(pair.x.dim, pair.q.dim) if denominator == "dimension" else max(overlap.shape)
     if full == 0:
         raise UndefinedError("both tables are zero: they span nothing to compare")
@@ -44,6 +44,10 @@ def eos(
     span of Xq lies in that of X. Invariant to any invertible linear map of either table's columns,
     to scale, and to a common permutation of the rows. Not to scaling of single rows, nor to adding
     a vector to all rows.
+
+    Of a compressed table whose codec ends in a linear decoder from fewer latents than entries, such
+    as ``svd:64``, the latents are compared: they have the same span, and no rounding of decoded rows
+    adds directions to it.
 
     Rank-deficient tables: U holds the left singular vectors whose singular value is above
     ``s_max * max(n, d) * eps`` (eps of float64), with a `RankWarning` where that leaves some out.
@@ -118,7 +122,7 @@ def eos_k(
 
 def principal_angles_of(pair: Pair) -> Matrix:
     """Principal angles of a pair; see `principal_angles`."""
-    inside, outside = pair.joint
+    inside, outside = pair.spans.joint
     count = min(inside.shape)
     cosines = np.linalg.svd(inside, compute_uv=False)[:count]
     sines = np.sort(np.linalg.svd(outside, compute_uv=False))[:count]
@@ -133,7 +137,7 @@ def principal_angles(
     """Principal angles between the column spans of two tables, in degrees, smallest first.
 
     ``cos(angle_i) = s_i(U' Uq)``; as many as the smaller numerical rank. Small angles are computed
-    from their sines.
+    from their sines. Latents stand for compressed tables as in `eos`.
 
     Range: 0 to 90, lower is better. Invariances as those of `eos`, which is the sum of their
     squared cosines over max(d, k).
@@ -196,6 +200,7 @@ def eis(
             (X, Y, *anchors), ("X", "Y", "first anchor", "second anchor"), strict=True
         )
     )
+    x, y = x.span, y.span
     between = Pair(x, y).overlap
     largest = max(float(anchor.basis.singular_values[:1].sum()) for anchor in others)
     if largest == 0:

@@ -21,6 +21,7 @@ from emcomp.gram import (
     pair_sums,
 )
 from emcomp.measures.basis import Basis, left_singular_basis
+from emcomp.table import CompressedEmbedding
 from emcomp.threads import resolve_threads
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Table(Remembering):
         super().__init__()
         self.engine = engine
         source = open_table(X)
+        self._whole = source
+        self._first_rows = rows
         if rows is not None:
             if rows < 1:
                 raise InputError(f"rows must be at least 1 or None for all, not {rows}")
@@ -76,6 +79,22 @@ class Table(Remembering):
         if not self._centred:
             return view
         return View(self.source, self.name, column_means(view, self.engine))
+
+    @cached_property
+    def span(self) -> Table:
+        """The narrowest table at hand whose columns span what this one's do: itself, or latents."""
+        if not isinstance(self._whole, CompressedEmbedding):
+            return self
+        latents = self._whole.span()
+        if latents is None:
+            return self
+        return Table(
+            latents,
+            self.name,
+            centred=self._centred,
+            rows=self._first_rows,
+            engine=self.engine,
+        )
 
     @cached_property
     def gram(self) -> Matrix:
@@ -145,6 +164,12 @@ class Pair(Remembering):
         if x.view.map is not None or q.view.map is not None:
             cross = pair_sums(x.view, q.view, self.engine).cross
         return x.finish.T @ cross @ q.finish
+
+    @cached_property
+    def spans(self) -> Pair:
+        """The narrowest tables at hand of the same column spans: these themselves, or latents."""
+        x, q = self.x.span, self.q.span
+        return self if x is self.x and q is self.q else Pair(x, q)
 
     @cached_property
     def joint(self) -> tuple[Matrix, Matrix]:

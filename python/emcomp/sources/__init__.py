@@ -112,11 +112,13 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
 
 
 def as_source(X: Any, dtype: str | None = None) -> Source:
-    """A source over an array, a memory map, a Dask array, or anything that already is a source.
+    """A source over an array, a memory map, a Dask array, gensim's KeyedVectors, or what is a source.
 
     Raises:
         InputError: if X is none of these.
     """
+    if hasattr(X, "index_to_key"):  # gensim's KeyedVectors; as a sequence, NumPy would copy it
+        X = X.vectors
     if isinstance(X, Source) and not isinstance(X, np.ndarray):
         return X
     if type(X).__module__.startswith("dask.array"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from emcomp.container_header import BEGIN
 from emcomp.errors import FormatError, InputError
@@ -128,13 +128,6 @@ def only_streams(path: str | os.PathLike[str]) -> bool:
     with Path(name).open("rb") as file:
         head = file.read(6)
     return head[:4] == b"PAR1" or head == b"ARROW1"
-
-
-def words_of(X: Any) -> Any:
-    """The words that a table brings along, or None."""
-    if isinstance(X, OpenedSource):
-        return X.words()
-    return X.words if isinstance(X, WordVectors) else None
 
 
 def _files_of(name: str) -> list[str] | None:

@@ -5,10 +5,21 @@ A row comes back as ``scale * latents @ map + offset``, where scale and offset a
 
 from __future__ import annotations
 
+from emcomp.transforms.autoencoder import Autoencoder
 from emcomp.transforms.direction import Direction
 from emcomp.transforms.factorization import Pca, Svd
 from emcomp.transforms.linear import Transformed
+from emcomp.transforms.principal import Principal
 from emcomp.transforms.rotation import Rotate
 from emcomp.transforms.whitening import Whiten
 
-__all__ = ["Direction", "Pca", "Rotate", "Svd", "Transformed", "Whiten"]
+__all__ = [
+    "Autoencoder",
+    "Direction",
+    "Pca",
+    "Principal",
+    "Rotate",
+    "Svd",
+    "Transformed",
+    "Whiten",
+]

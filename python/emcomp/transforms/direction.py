@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp.codec import Info, Tensors
 from emcomp.engine import Engine
+from emcomp.errors import InputError
 from emcomp.gram import Matrix, checked_gram, chunks
 from emcomp.grammar import register
 from emcomp.sources import Source
@@ -103,6 +104,16 @@ def best_projection(
     return best
 
 
+def checked_weights(weights: NDArray[Any]) -> NDArray[np.float32]:
+    """Weights over the largest of them. Raises InputError for any that is no weight."""
+    found = np.asarray(weights, np.float64)
+    if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all() or found.min() < 0:
+        raise InputError("weights must be a list of finite numbers, none of them negative")
+    if found.max() == 0:
+        raise InputError("weights must not all be zero")
+    return np.asarray(found / found.max(), np.float32)
+
+
 @register
 @dataclass(frozen=True)
 class Direction(InvertedProjection):
@@ -116,9 +127,51 @@ class Direction(InvertedProjection):
     Attributes:
         k: latents of a row.
         map_dtype: ``"float32"`` or ``"float16"``, how the decoder is stored.
+        weights: how much each row's direction counts: ``"none"`` for all alike, ``"zipf"`` for
+            1/1, 1/2, 1/3, ... of words in the order of falling frequency, or an array (rows,) such
+            as word counts. Of an array the codec's string, and so the file, says ``"given"`` and no
+            more, as only fitting needs it.
     """
 
     name: ClassVar[str] = "direction"
+
+    weights: Literal["none", "zipf", "given"] | NDArray[Any] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.weights, str):
+            object.__setattr__(self, "_given", checked_weights(self.weights))
+            object.__setattr__(self, "weights", "given")
+        elif self.weights not in ("none", "zipf", "given"):
+            raise InputError(f"weights must be 'none', 'zipf' or an array, not {self.weights!r}")
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Raise InputError if there are too many latents, or not as many weights as rows."""
+        super().check(shape)
+        given = self.given_weights
+        if given is not None and given.shape != (shape[0],):
+            raise InputError(f"{given.size} weights for a table of {shape[0]} rows")
+
+    @property
+    def given_weights(self) -> NDArray[np.float32] | None:
+        """The array of weights, if there was one; a codec read from a file has none."""
+        return getattr(self, "_given", None)
+
+    def row_weights(self, rows: int) -> NDArray[np.float32] | None:
+        """Weights of a table's rows, array (rows,), the largest 1; None where all are alike.
+
+        Raises:
+            InputError: if the array of weights is not there.
+        """
+        if self.weights == "none":
+            return None
+        if self.weights == "zipf":
+            return np.asarray(1.0 / np.arange(1.0, rows + 1.0), np.float32)
+        if self.given_weights is None:
+            raise InputError(
+                f"{self}: pass the rows' weights as an array, Direction({self.k}, weights=...)"
+            )
+        return self.given_weights
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:
@@ -127,7 +180,9 @@ class Direction(InvertedProjection):
 
     def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Find the projection."""
-        vectors, cosine = best_projection(source, self.k, engine)
+        vectors, cosine = best_projection(
+            source, self.k, engine, weights=self.row_weights(source.shape[0])
+        )
         tensors = {
             "map": np.ascontiguousarray(vectors.T).astype(self.map_dtype),
             ENCODER: vectors.astype(np.float32),

@@ -49,6 +49,9 @@ class Projection(LinearTransform):
 class InvertedProjection(Projection):
     """A projection whose decoder is stored, so that rows come back in their own space."""
 
+    has_offset: ClassVar[bool] = False
+    """Whether decoding adds a row of float32, which is stored too."""
+
     map_dtype: Literal["float32", "float16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -59,13 +62,15 @@ class InvertedProjection(Projection):
     def for_ratio(cls, shape: tuple[int, int], ratio: float) -> Self:
         """The one with float32 latents that makes a table ``ratio`` times smaller than float32.
 
-        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021).
+        That is ``k = floor(n d / (ratio (n + d)))``, which counts the decoder (Bałazy et al. 2021);
+        ``d`` comes off the numbers that may be stored, ``n d / ratio``, where there is an offset.
 
         Raises:
             InputError: if not even one latent is left, or the ratio is not positive.
         """
         rows, dim = shape
-        k = int(rows * dim / (ratio * (rows + dim))) if ratio > 0 else 0
+        stored = rows * dim / ratio - cls.has_offset * dim if ratio > 0 else 0.0
+        k = int(stored / (rows + dim))
         if k < 1:
             raise InputError(
                 f"a table of {rows} x {dim} cannot be factorized {ratio} times smaller"
@@ -79,7 +84,10 @@ class InvertedProjection(Projection):
 
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
         """The decoder."""
-        return {"map": RowTensor(self.map_dtype, (self.k, dim))}
+        tensors = {"map": RowTensor(self.map_dtype, (self.k, dim))}
+        if self.has_offset:
+            tensors["offset"] = RowTensor(np.float32, (dim,))
+        return tensors
 
 
 def ranks_to_try(shape: tuple[int, int]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,9 +14,11 @@ from emcomp import _core
 from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import (
     Codec,
+    Factor,
     FittedCodec,
     Info,
     RowTensor,
+    TensorLayout,
     Tensors,
     Transform,
 )
@@ -25,6 +27,9 @@ from emcomp.errors import InputError
 from emcomp.floats import Float
 from emcomp.sources import Block, Source, block_rows
 
+_LEAST_CONDITION = 1e-6
+"""Of a decoder, for its latents to span what the rows span."""
+Tensor = TypeVar("Tensor")
 PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
@@ -47,6 +52,8 @@ class FittedTransform:
     decoded row has the original's length."""
     gain: float = 1.0
     """What a row scale of 1 stands for."""
+    importance: NDArray[np.float32] | None = None
+    """What the square of each latent counts in the root mean square; None for all alike."""
     tensors: Tensors = field(default_factory=dict)
     """What all rows share."""
     encoder_tensors: Tensors = field(default_factory=dict)
@@ -72,6 +79,7 @@ class FittedTransform:
             self.centre,
             self.scaling,
             self.gain,
+            self.importance,
             latents,
             scales,
             threads,
@@ -123,6 +131,11 @@ class LinearTransform(Transform):
         """Whether the decoder leaves lengths and angles as they are."""
         return False
 
+    @property
+    def elu(self) -> bool:
+        """Whether ELU is taken of the entries of decoded rows."""
+        return False
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -146,6 +159,10 @@ class LinearTransform(Transform):
     @abstractmethod
     def fit_passes(self) -> tuple[int, int]:
         """Passes over the rows that fitting takes, at least and at most."""
+
+    def fit_bytes(self, shape: tuple[int, int]) -> int:
+        """Bytes of memory that fitting takes: sums of d x d entries, pending in a tree."""
+        return _GRAMS * 8 * shape[1] ** 2
 
     @abstractmethod
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
@@ -211,10 +228,10 @@ class Transformed(Codec):
         return 1 + own[0] + latents[0], 1 + own[1] + latents[1]
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
-        """Sums of d x d entries, pending in a tree, and what the latents' codec takes."""
+        """What either part takes, one after the other."""
         rows, dim = shape
         latents = self.latents.fit_bytes((rows, self.transform.latent_dim(dim)))
-        return max(_GRAMS * 8 * dim * dim, latents)
+        return max(self.transform.fit_bytes(shape), latents)
 
     def fit(self, source: Source, engine: Engine) -> FittedTransformed:
         """Fit the transform to the rows, then the other codec to their latents.
@@ -229,22 +246,35 @@ class Transformed(Codec):
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransformed:
         """The codec from the tensors of both parts."""
-        own = {name.removeprefix(PREFIX): t for name, t in tensors.items() if _is_own(name)}
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        own, inner = split_tensors(tensors)
         transform = self.transform.restore(dim, own, info)
         latents = self.latents.restore(self.transform.latent_dim(dim), inner, info)
         return FittedTransformed(self, transform, latents)
 
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        """The tensors of the latents' codec, then those of the transform."""
+        rows, dim = shape
+        latents = self.latents.tensor_layout((rows, self.transform.latent_dim(dim)))
+        return {
+            **{_outer(name): tensor for name, tensor in latents.items()},
+            **{PREFIX + name: tensor for name, tensor in self._own_layout(shape).items()},
+        }
+
+    def _own_layout(self, shape: tuple[int, int]) -> TensorLayout:
+        rows, dim = shape
+        return {
+            **self.transform.shared_tensors(dim),
+            **{
+                name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
+                for name, tensor in self.transform.row_tensors().items()
+            },
+        }
+
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of rows over the reader of latents."""
         rows, dim = shape
-        expected = {
-            name: RowTensor(tensor.dtype, (rows, *tensor.row_shape))
-            for name, tensor in self.transform.row_tensors().items()
-        }
-        own = {n.removeprefix(PREFIX): t for n, t in tensors.items() if _is_own(n)}
-        check_tensors(self, own, {**self.transform.shared_tensors(dim), **expected})
-        inner = {name.removeprefix(PREFIX): t for name, t in tensors.items() if not _is_own(name)}
+        own, inner = split_tensors(tensors)
+        check_tensors(self, own, self._own_layout(shape))
         latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
         decoder = self.transform.decoder(dim, own)
         if decoder is None:
@@ -256,7 +286,24 @@ class Transformed(Codec):
             own.get("offset"),
             own.get("scales"),
             float(own["gain"][0]) if "gain" in own else 1.0,
+            self.transform.elu,
         )
+
+    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:
+        """The latents, where there are fewer of them than entries of a row and none is lost."""
+        rows, dim = shape
+        own, inner = split_tensors(tensors)
+        if "map" not in own or self.transform.elu:
+            return None
+        decoder = np.vstack([own[name] for name in ("map", "offset") if name in own])
+        width = len(decoder)
+        if width >= dim:
+            return None
+        strengths = np.linalg.svd(decoder.astype(np.float64), compute_uv=False)
+        if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
+            return None
+        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        return Factor(width, latents, own.get("scales"))
 
 
 class FittedTransformed(FittedCodec):
@@ -294,8 +341,14 @@ class FittedTransformed(FittedCodec):
         self.latents.encode(Block(block.first, latents), inner, threads)
 
 
-def _is_own(name: str) -> bool:
-    return name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+def split_tensors(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of the first transform, and those of the codec after it, by the names they give."""
+    own: dict[str, Tensor] = {}
+    inner: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        is_own = name.startswith(PREFIX) and not name.startswith(2 * PREFIX)
+        (own if is_own else inner)[name.removeprefix(PREFIX)] = tensor
+    return own, inner
 
 
 def _outer(name: str) -> str:
@@ -317,6 +370,15 @@ def stored_map(matrix: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
             f"a map with entries up to {largest:.3g} does not fit float16; use map_dtype=float32"
         )
     return stored
+
+
+def mapped_rows(
+    rows: NDArray[Any], linear_map: _core.LinearMap, threads: int
+) -> NDArray[np.float32]:
+    """Rows of any type times a map, array (count, outputs)."""
+    out = np.empty((len(rows), linear_map.outputs), np.float32)
+    _core.encode_latents(rows, linear_map, None, None, "none", 1.0, None, out, None, threads)
+    return out
 
 
 def map_of(matrix: NDArray[Any]) -> _core.LinearMap:

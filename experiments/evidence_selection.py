@@ -1,0 +1,81 @@
+"""How well measures predict task scores: correlations, selection errors, gaps to the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from experiments.data import EMBEDDINGS, MINILM
+from experiments.evidence_points import HIGHER, MEASURES, STUDIES, Point, groups
+from experiments.rivals import BITS
+from experiments.tables import markdown
+
+import emcomp
+
+
+def selection(
+    points: list[Point], name: str, task: str, methods: Collection[str] | None
+) -> dict[str, emcomp.SelectionError] | None:
+    """How well every measure chooses between all methods, or some.
+
+    A codec without a seed stands for itself with every seed. None if there is too little to compare.
+    """
+    own = [p for p in points if p["table"] == name and task in p and "overlap_lost" in p]
+    own = [p for p in own if p["budget"] in BITS or task == "MLM"]
+    own = [p for p in own if methods is None or p["method"] in methods]
+    own = [p for p in own if "pca" not in p["method"]]  # other numbers of columns
+    seeds = sorted({point["seed"] for point in own})
+    found = []
+    for group in groups(own).values():
+        by_seed = {point["seed"]: point for point in group}
+        for seed in seeds:
+            point = by_seed.get(seed, by_seed[min(by_seed)])
+            measures = {key: point[key] for key in MEASURES}
+            label = f"{point['method']} {point['budget']}"
+            found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
+    if len(found) < 3:
+        return None
+    return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
+
+
+def by_measure(
+    points: list[Point],
+    methods: Collection[str] | None,
+    cell: Callable[[emcomp.SelectionError], str],
+) -> str:
+    """A figure of every measure for every study and heading; the best of a column in bold."""
+    columns = [(name, heading) for name, headings in STUDIES.items() for heading in headings]
+    results = {
+        column: selection(points, *column, methods) for column in [*columns, (MINILM, "MLM")]
+    }
+    found = {column: result for column, result in results.items() if result is not None}
+    header = ["measure", *(f"{EMBEDDINGS[name]}, {heading}" for name, heading in found)]
+    lines = [
+        [label, *(cell(result[key]) for result in found.values())]
+        for key, label in MEASURES.items()
+    ]
+    return markdown(header, bold_smallest(lines))
+
+
+def bold_smallest(lines: list[list[str]]) -> list[list[str]]:
+    """The smallest first number of each column in bold."""
+    for column in range(1, len(lines[0])):
+        numbers = [float(line[column].split()[0]) for line in lines]
+        for line, number in zip(lines, numbers, strict=True):
+            if number == min(numbers):
+                line[column] = f"**{line[column]}**"
+    return lines
+
+
+def correlation(result: emcomp.SelectionError) -> str:
+    """Spearman with its sign."""
+    return "0" if result.spearman is None else f"{result.spearman:.2f}"
+
+
+def error(result: emcomp.SelectionError) -> str:
+    """Selection error, and the worst loss of a wrong choice."""
+    return f"{result.error:.3f} ({result.worst_loss:.3f})"
+
+
+def gap(result: emcomp.SelectionError) -> str:
+    """Mean and largest gap to the oracle at a size."""
+    return f"{result.oracle_gap_mean or 0:.3f} ({result.oracle_gap_max or 0:.3f})"

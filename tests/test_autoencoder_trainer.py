@@ -1,0 +1,226 @@
+"""The autoencoder's gradients and steps, against definitions in NumPy and against torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emcomp import _core
+
+OBJECTIVES = {
+    "published": (0.1995, 0.0, 0.0025, 1.0),
+    "cosine": (1.0, 0.0, 0.0, 1.0),
+    "rmse": (0.0, 0.7, 0.0, 1.0),
+    "power": (0.0, 0.0, 0.3, 0.55),
+    "all": (0.5, 0.2, 0.3, 0.8),
+}
+
+
+def table(rows, dim, seed=0):
+    rng = np.random.default_rng(seed)
+    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
+    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
+
+
+def random_parameters(dim, latents, rng, dtype=np.float64):
+    shapes = [(latents, dim), (1, latents), (latents, dim), (1, dim)]
+    return tuple((0.5 * rng.standard_normal(shape)).astype(dtype) for shape in shapes)
+
+
+def exponential_linear_unit(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def reference_loss(X, parameters, elu, objective):
+    """The definition (Bałazy et al. 2021), step by step."""
+    encoder, encoder_bias, decoder, decoder_bias = parameters
+    cosine_weight, rmse_weight, power_weight, power = objective
+    activate = exponential_linear_unit if elu else (lambda x: x)
+    Y = activate(activate(X @ encoder.T + encoder_bias) @ decoder + decoder_bias)
+    lengths = np.linalg.norm(X, axis=1) * np.linalg.norm(Y, axis=1)
+    cosines = (X * Y).sum(axis=1) / np.maximum(lengths, 1e-6)
+    return (
+        cosine_weight * (1 - cosines).mean()
+        + rmse_weight * np.sqrt(((Y - X) ** 2).mean())
+        + power_weight * ((np.abs(Y - X) + 1e-10) ** power).mean()
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize(("rows", "dim", "latents"), [(1, 1, 1), (35, 5, 3), (33, 3, 33)])
+def test_gradient_is_that_of_finite_differences(rows, dim, latents, elu, objective):
+    rng = np.random.default_rng(dim)
+    settings = OBJECTIVES[objective]
+    parameters = random_parameters(dim, latents, rng)
+    X = rng.standard_normal((rows, dim))
+    loss, distance, gradients = _core.autoencoder_gradient(
+        X, parameters, elu, _core.AutoencoderObjective(*settings), 2
+    )
+    assert loss == pytest.approx(reference_loss(X, parameters, elu, settings), rel=1e-12)
+    assert distance == pytest.approx(
+        reference_loss(X, parameters, elu, OBJECTIVES["cosine"]), rel=1e-12, abs=1e-15
+    )
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        for index in np.ndindex(parameter.shape):
+            kept = parameter[index]
+            parameter[index] = kept + 1e-6
+            above = reference_loss(X, parameters, elu, settings)
+            parameter[index] = kept - 1e-6
+            below = reference_loss(X, parameters, elu, settings)
+            parameter[index] = kept
+            assert gradient[index] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-7)
+
+
+def test_rows_too_short_for_a_cosine():
+    """Zero rows count as a cosine of zero and move nothing; short ones have the eps of the loss."""
+    rng = np.random.default_rng(1)
+    parameters = random_parameters(4, 2, rng)
+    X = rng.standard_normal((5, 4))
+    objective = _core.AutoencoderObjective(*OBJECTIVES["cosine"])
+    X[1:] = 0.0
+    loss, distance, gradients = _core.autoencoder_gradient(X, parameters, False, objective, 1)
+    alone, _, expected = _core.autoencoder_gradient(X[:1], parameters, False, objective, 1)
+    assert loss == distance == pytest.approx((alone + 4) / 5)
+    for gradient, other in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(gradient, other / 5, rtol=1e-12)
+    short = 1e-9 * rng.standard_normal((3, 4))
+    loss, _, gradients = _core.autoencoder_gradient(short, parameters, False, objective, 1)
+    assert loss == pytest.approx(
+        reference_loss(short, parameters, False, OBJECTIVES["cosine"]), rel=1e-12
+    )
+    np.testing.assert_allclose(gradients[3][0], -short.mean(axis=0) / 1e-6, rtol=1e-9)
+
+
+def test_exact_outputs_have_no_slope():
+    """The powered error has an infinite slope near zero, and none at zero."""
+    parameters = (np.eye(3), np.zeros((1, 3)), np.eye(3), np.zeros((1, 3)))
+    objective = _core.AutoencoderObjective(0.0, 1.0, 1.0, 0.1)
+    loss, _, gradients = _core.autoencoder_gradient(np.eye(3), parameters, False, objective, 1)
+    assert loss == pytest.approx(1e-10**0.1)
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def torch_loss(torch, rows, tensors, elu, objective):
+    encoder, encoder_bias, decoder, decoder_bias = tensors
+    cosine_weight, rmse_weight, power_weight, power = objective
+    activate = torch.nn.functional.elu if elu else (lambda x: x)
+    outputs = activate(activate(rows @ encoder.T + encoder_bias) @ decoder + decoder_bias)
+    cosines = torch.nn.functional.cosine_similarity(outputs, rows, eps=1e-6)
+    errors = outputs - rows
+    loss = cosine_weight * (1 - cosines).mean()
+    loss = loss + power_weight * (errors.abs() + 1e-10).pow(power).mean()
+    if rmse_weight:
+        loss = loss + rmse_weight * errors.square().mean().sqrt()
+    return loss
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("elu", [False, True])
+@pytest.mark.parametrize("objective", ["published", "all"])
+def test_gradient_is_that_of_autograd(dtype, elu, objective):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    settings = OBJECTIVES[objective]
+    parameters = random_parameters(65, 37, rng, dtype)
+    X = rng.standard_normal((70, 65)).astype(dtype)
+    loss, _, gradients = _core.autoencoder_gradient(
+        X, parameters, elu, _core.AutoencoderObjective(*settings), 1
+    )
+    tensors = [torch.tensor(p.astype(np.float64), requires_grad=True) for p in parameters]
+    rows = torch.tensor(X.astype(np.float64))
+    expected = torch_loss(torch, rows, tensors, elu, settings)
+    expected.backward()
+    tolerance = 1e-11 if dtype == np.float64 else 2e-3
+    assert loss == pytest.approx(expected.item(), rel=tolerance)
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        wanted = tensor.grad.numpy()
+        assert np.abs(gradient - wanted).max() <= tolerance * np.abs(wanted).max()
+
+
+def test_gradient_does_not_depend_on_threads():
+    rng = np.random.default_rng(4)
+    parameters = random_parameters(257, 65, rng, np.float32)
+    X = rng.standard_normal((300, 257)).astype(np.float32)
+    objective = _core.AutoencoderObjective(*OBJECTIVES["all"])
+    first, *others = (
+        _core.autoencoder_gradient(X, parameters, True, objective, threads) for threads in (1, 2, 3)
+    )
+    for other in others:
+        assert other[:2] == first[:2]
+        for a, b in zip(first[2], other[2], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def philox(counter, key):
+    """Philox 4x32-10, from its definition."""
+    mask = 2**32 - 1
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k[0], b & mask, (a >> 32) ^ c[3] ^ k[1], a & mask]
+        k = [(k[0] + 0x9E3779B9) & mask, (k[1] + 0xBB67AE85) & mask]
+    return c
+
+
+@pytest.mark.parametrize("batch", [4, 10])
+def test_steps_are_those_of_adam_on_shuffled_rows(batch):
+    rows, dim, latents, seed = 10, 6, 3, 5
+    X = table(rows, dim)
+    trainer = _core.AutoencoderTrainer(X, latents, False, batch, seed)
+    assert trainer.steps_per_epoch == -(-rows // batch)
+    settings = OBJECTIVES["published"]
+    objective = _core.AutoencoderObjective(*settings)
+    values = [p.astype(np.float64) for p in trainer.parameters]
+    for value, inputs in zip(values, (dim, dim, latents, latents), strict=True):
+        assert 0.3 < np.abs(value).max() * np.sqrt(inputs) <= 1
+    means = [np.zeros_like(p) for p in values]
+    variances = [np.zeros_like(p) for p in values]
+    step = 0
+    for epoch in range(2):
+        order = list(range(rows))
+        for i in range(rows - 1, 0, -1):
+            four = philox([epoch * rows + i, 0, 0, 0], [seed, 0])
+            other = ((four[0] << 32) | four[1]) % (i + 1)
+            order[i], order[other] = order[other], order[i]
+        for first in range(0, rows, batch):
+            step += 1
+            chosen = X[order[first : first + batch]].astype(np.float64)
+            expected, _, gradients = _core.autoencoder_gradient(
+                chosen, tuple(values), False, objective, 1
+            )
+            for value, mean, variance, gradient in zip(
+                values, means, variances, gradients, strict=True
+            ):
+                mean += 0.1 * (gradient - mean)
+                variance += 0.001 * (gradient**2 - variance)
+                rate = 1e-2 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+                value -= rate * mean / (np.sqrt(variance) + 1e-8)
+            loss, _ = trainer.train(1, objective, 1e-2, 2)
+            assert loss == pytest.approx(expected, rel=1e-4)
+            for value, found in zip(values, trainer.parameters, strict=True):
+                np.testing.assert_allclose(found, value, rtol=0, atol=2e-4)
+
+
+def test_steps_in_one_call_or_many_are_the_same():
+    X = table(50, 7)
+    whole, parts = (_core.AutoencoderTrainer(X, 3, True, 16, 1) for _ in range(2))
+    objective = _core.AutoencoderObjective(*OBJECTIVES["all"])
+    whole.train(7, objective, 1e-2, 1)
+    for steps in (1, 4, 2):
+        parts.train(steps, objective, 1e-2, 3)
+    assert whole.steps_per_epoch == 4
+    for a, b in zip(whole.parameters, parts.parameters, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_parameters_can_be_set():
+    trainer = _core.AutoencoderTrainer(table(20, 5), 2, False, 8, 0)
+    parameters = random_parameters(5, 2, np.random.default_rng(0), np.float32)
+    trainer.parameters = parameters
+    for a, b in zip(parameters, trainer.parameters, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(TypeError, match="wrong shape"):
+        trainer.parameters = parameters[::-1]
+    with pytest.raises(TypeError, match="number of parameters"):
+        trainer.parameters = parameters[:3]
