@@ -26,6 +26,8 @@ CODECS = [
     "uniform:2(granularity=column,rounding=stochastic,seed=3)",
     "kmeans:3",
     "pq:4x4(sample=500)",
+    "pq:4x4(iterations=4)",  # every round is a pass over all rows
+    "opq:4x4(sample=500,rotations=1)",
     "rq:2x4",
     "dccl:2(epochs=1,codewords=4)",
     "dccl:4x4(epochs=1,refine=0)",
@@ -33,6 +35,7 @@ CODECS = [
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
     "direction:5",
+    "autoencoder:5(epochs=1)+uniform:4",
 ]
 
 

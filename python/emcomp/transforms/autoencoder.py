@@ -123,9 +123,7 @@ class Autoencoder(InvertedProjection):
         if self.start == "svd":
             start = Layers.of_axes(singular_axes(source, self.k, engine).vectors)
         rows = sampled(source, self.sample, self.seed, engine)
-        trained = train(
-            rows, self.k, self.elu, self.plan, start, self.seed, engine.threads, engine.progress
-        )
+        trained = engine.call(train, rows, self.k, self.elu, self.plan, start, self.seed)
         layers = trained.layers
         decoder = stored_map(layers.decoder.astype(np.float64), self.map_dtype)
         tensors: dict[str, NDArray[Any]] = {
