@@ -59,7 +59,7 @@ class Cluster:
     def close(self):
         self.client.close()
         for process in (*self._workers, self._scheduler):
-            process.terminate()
+            process.kill()  # who is asked to end waits for the others
         for process in (*self._workers, self._scheduler):
             process.wait()
 
