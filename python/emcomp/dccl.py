@@ -198,7 +198,7 @@ class DeepCompositionalCodes(Codec):
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
         """The sample, and what is computed of it."""
-        return min(shape[0], self.sample) * 12 * shape[1]
+        return min(shape[0], self.sample) * 8 * shape[1]
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCompositional:  # noqa: ARG002
         """The codec with its codebooks and, if it is not refined, its network."""
