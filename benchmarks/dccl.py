@@ -59,7 +59,9 @@ def torch_epoch(model, optimizer, rows, batch, clip_norm):
 
 def emcomp_decoded(trainer, X, codes, threads):
     found = np.empty((len(X), codes), np.uint8)
-    trainer.encoder.encode(X, found, threads)
+    codewords = len(trainer.parameters[4]) // codes
+    encoder = _core.CompositionalEncoder(trainer.parameters, codes, codewords)
+    encoder.encode(X, found, threads)
     codebooks = trainer.parameters[4].reshape(codes, -1, X.shape[1])
     return sum(codebook[found[:, m]] for m, codebook in enumerate(codebooks))
 

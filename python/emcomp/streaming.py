@@ -37,13 +37,14 @@ from emcomp.sharded import (
     write_shard,
     write_words,
 )
-from emcomp.sources import Block, Source, blocks
+from emcomp.sources import Block, Source, block_rows, blocks
 from emcomp.table import CompressedEmbedding
 from emcomp.vocabulary import Vocabulary
 from emcomp.work import Work
 
 _PLAN = "plan.json"
 _CLIPPING_ROWS = 4096
+_MEASURED_BYTES = 4 << 20  # of decoded rows: in the cache
 _FINGERPRINTED_ROWS = 64
 
 
@@ -63,7 +64,8 @@ class EncodeShard:
         """Encode rows [first, first + count) as shard ``number``."""
         fitted = self.fitted
         tensors = allocate(fitted.row_tensors, count)
-        error: float | None = None
+        inverted = fitted.codec.table_dim(fitted.dim) == fitted.dim
+        decoded = np.empty((block_rows(fitted.dim, _MEASURED_BYTES), fitted.dim), np.float32)
         sums = _core.SquaredError()
         clipped = 0.0
         for block in blocks(self.source, first, count):
@@ -71,24 +73,34 @@ class EncodeShard:
             begin = block.first - first
             out = {name: tensor[begin : begin + len(rows)] for name, tensor in tensors.items()}
             fitted.encode(Block(self.offset + block.first, rows), out, threads)
-            sums.update(rows, self._decoded(rows, out, threads), threads)
+            if inverted:
+                self._measure(sums, rows, out, decoded, threads)
+            else:
+                sums.update(rows, rows, threads)
             if begin == 0:
                 seen = rows[:_CLIPPING_ROWS]
                 clipped = fitted.clipped(seen, threads) / seen.size
-        if fitted.codec.table_dim(fitted.dim) == fitted.dim:
-            error = sums.error
+        error = sums.error if inverted else None
         shard = Shard(shard_name(number), count, error, sums.total, clipped)
         path = Path(self.folder) / shard.file
         write_shard(path, fitted.codec, self.fit, self.offset + first, shard, tensors)
         return shard
 
-    def _decoded(self, rows: NDArray[Any], encoded: Tensors, threads: int) -> NDArray[Any]:
-        """A block as it comes back; as it is where rows become shorter."""
-        codec, dim = self.fitted.codec, self.fitted.dim
-        if codec.table_dim(dim) != dim:
-            return rows
+    def _measure(
+        self,
+        sums: _core.SquaredError,
+        rows: NDArray[Any],
+        encoded: Tensors,
+        decoded: NDArray[np.float32],
+        threads: int,
+    ) -> None:
+        """Add up what a block lost, piece by piece through one small array."""
         tensors = {**encoded, **self.fitted.shared_tensors}
-        return CompressedEmbedding(codec, (len(rows), dim), tensors).decode(threads=threads)
+        table = CompressedEmbedding(self.fitted.codec, rows.shape, tensors)
+        for first in range(0, len(rows), len(decoded)):
+            piece = rows[first : first + len(decoded)]
+            out = decoded[: len(piece)]
+            sums.update(piece, table.decode(first, len(piece), out=out, threads=threads), threads)
 
 
 def compress_to(
