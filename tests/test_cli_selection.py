@@ -205,3 +205,11 @@ def test_select_writes_over_no_input(vectors):
         assert (
             "is an input too" in run("select", vectors, "-b", "8x", option, vectors, code=3).stderr
         )
+
+
+def test_select_in_little_memory(vectors, tmp_path):
+    names = ("-c", "uniform:2", "-c", "kmeans:3", "--budget", "3.5bits")
+    run("select", vectors, *names, "-o", tmp_path / "a.emcomp")
+    run("select", vectors, *names, "-o", tmp_path / "b.emcomp", "--memory-limit", "1GB")
+    assert (tmp_path / "a.emcomp").read_bytes() == (tmp_path / "b.emcomp").read_bytes()
+    assert "--output" in run("select", vectors, *names, "--memory-limit", "1GB", code=2).stderr

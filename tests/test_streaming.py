@@ -326,6 +326,25 @@ def test_rows_that_cannot_be_added(X, tmp_path):
     assert len(emcomp.open(tmp_path / "t")) == 900
 
 
+def test_selecting_in_little_memory(X, tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    candidates = ["uniform:2", "kmeans:3", "uniform:3", "svd:4", "dccl:2(epochs=1)"]
+    expected = emcomp.select(X, "4bits", candidates, words=WORDS)
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "best.emcomp"
+    options = {"words": WORDS, "out": out, "memory_limit": "1GB", "state": tmp_path / "state"}
+    for _ in range(2):  # the second time from the state alone
+        found = emcomp.select(tmp_path / "X.npy", "4bits", candidates, **options)
+        assert (found.pick, found.ranked) == (expected.pick, expected.ranked)
+        assert [path.name for path in out.parent.iterdir()] == ["best.emcomp"]
+        expected.table.save(tmp_path / "expected.emcomp")
+        assert out.read_bytes() == (tmp_path / "expected.emcomp").read_bytes()
+    with pytest.raises(emcomp.InputError, match="needs about"):
+        emcomp.select(X, "4bits", candidates, out=out, memory_limit="1MB")
+    with pytest.raises(emcomp.InputError, match="give out="):
+        emcomp.select(X, "4bits", candidates, memory_limit="1GB")
+
+
 # Executors
 
 

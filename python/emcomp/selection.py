@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emcomp.atomic import TEMPORARY
 from emcomp.budget import budget_bytes
 from emcomp.checks import refuse_nonfinite
 from emcomp.codec import Codec, parse_codec
@@ -22,7 +26,11 @@ from emcomp.measures.registry import resolve_measures
 from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
+from emcomp.streaming import compress_to
+from emcomp.table import CompressedEmbedding
+from emcomp.table import open as open_compressed
 from emcomp.vocabulary import Vocabulary
+from emcomp.work import plan_work
 
 if TYPE_CHECKING:
     from emcomp.sources import Source
@@ -39,6 +47,8 @@ def select(
     words: Iterable[str | bytes] | None = None,
     seed: int = 0,
     state: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    memory_limit: int | str | None = None,
     dtype: str | None = None,
     executor: Any = None,
     threads: int | None = None,
@@ -66,6 +76,10 @@ def select(
         seed: of rows that measures draw.
         state: a file that keeps what is finished, so that a run that was interrupted, or one with
             more candidates, does not do it again. It is replaced as a whole after each candidate.
+        out: file to write the pick to. Candidates are written beside it as they are made, and
+            memory does not grow with the table; of files X, too, only ranges are read.
+        memory_limit: bytes of memory to stay below, or a string such as ``"1GB"``; with ``out``.
+            Candidates that need more are reported as those that cannot be used.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
         executor: workers that share the work, as for `emcomp.compress`.
         threads: threads to use, of each worker where there are some; the result does not depend
@@ -79,6 +93,7 @@ def select(
         InputError: if neither budget nor minimum is given or one of them is not valid; if nothing
             fits the budget, naming the smallest size there is; if no candidate can be measured;
             for NaN and infinite entries; if ``state`` is of another table or other measures.
+        OSError: if ``state`` or ``out`` cannot be written.
         FormatError: if X or ``state`` names a file that is not what it should be.
 
     Source:
@@ -92,9 +107,11 @@ def select(
     wanted = resolve_measures(names, seed)
     if not wanted:
         raise InputError("no measure was named to choose by")
+    if out is None and memory_limit is not None:
+        raise InputError("memory_limit is for tables that are written as they are made: give out=")
     rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
     engine = make_engine(executor, threads)
-    source = open_table(X, dtype, threads=threads, streamed=executor is not None)
+    source = open_table(X, dtype, threads=threads, streamed=executor is not None or out is not None)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)
     fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
@@ -108,35 +125,42 @@ def select(
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
     work = _Work(progress or silent, left, source.shape[0])
     evaluation = Evaluation(source, wanted, engine)
-    trials = _Trials(source, vocabulary, evaluation, rule, engine, work)
-    measured: list[Candidate] = []
-    for size, codec in fitting:
-        name = str(codec)
-        if name not in kept.finished:
-            kept.finish(name, trials.run(codec, size))
-            work.finish()
-        outcome = kept.finished[name]
-        if "failed" in outcome:
-            failed[name] = outcome["failed"]
-        else:
-            measured.append(Candidate(name, size, outcome["scores"]))
-    if not measured:
-        raise InputError(f"none of {len(failed)} candidates could be measured; {_first(failed)}")
-    ranked = tuple(sorted(measured, key=rule.order))
-    front = rule.front(measured)
-    pick = ranked[0] if rule.suffices(ranked[0]) else None
-    return Selection(
-        source.shape,
-        rule,
-        limit,
-        ranked,
-        front,
-        pick,
-        explain(rule, ranked, front, pick),
-        None if pick is None else trials.table(pick),
-        tuple(Candidate(str(codec), size) for size, codec in sized[len(fitting) :]),
-        failed,
-    )
+    with contextlib.ExitStack() as stack:
+        place = None
+        if out is not None:
+            temporary = TemporaryDirectory(prefix=TEMPORARY, dir=Path(out).absolute().parent)
+            place = Place(Path(out), Path(stack.enter_context(temporary)), memory_limit)
+        trials = _Trials(source, vocabulary, evaluation, rule, engine, work, place)
+        measured: list[Candidate] = []
+        for size, codec in fitting:
+            name = str(codec)
+            if name not in kept.finished:
+                kept.finish(name, trials.run(codec, size))
+                work.finish()
+            outcome = kept.finished[name]
+            if "failed" in outcome:
+                failed[name] = outcome["failed"]
+            else:
+                measured.append(Candidate(name, size, outcome["scores"]))
+        if not measured:
+            raise InputError(
+                f"none of {len(failed)} candidates could be measured; {_first(failed)}"
+            )
+        ranked = tuple(sorted(measured, key=rule.order))
+        front = rule.front(measured)
+        pick = ranked[0] if rule.suffices(ranked[0]) else None
+        return Selection(
+            source.shape,
+            rule,
+            limit,
+            ranked,
+            front,
+            pick,
+            explain(rule, ranked, front, pick),
+            None if pick is None else trials.table(pick),
+            tuple(Candidate(str(codec), size) for size, codec in sized[len(fitting) :]),
+            failed,
+        )
 
 
 def _first(failed: Mapping[str, str]) -> str:
@@ -196,6 +220,16 @@ class _Work:
         self._progress("select", self._before, self._total)
 
 
+class Place(NamedTuple):
+    """Where tables go that are written as they are made."""
+
+    out: Path
+    """The pick's file."""
+    folder: Path
+    """For candidates."""
+    memory_limit: int | str | None
+
+
 class _Trials:
     """Tries candidates, and keeps the best table of them."""
 
@@ -207,7 +241,10 @@ class _Trials:
         rule: Rule,
         engine: Engine,
         work: _Work,
+        place: Place | None,
     ) -> None:
+        self._place = place
+        self._made = 0
         self._source = source
         self._vocabulary = vocabulary
         self._evaluation = evaluation
@@ -217,7 +254,16 @@ class _Trials:
         self._best: tuple[Candidate, CompressedEmbedding] | None = None
 
     def _encode(self, codec: Codec, progress: Progress) -> CompressedEmbedding:
-        return encode(self._source, codec, self._vocabulary, self._engine.telling(progress))
+        engine = self._engine.telling(progress)
+        place = self._place
+        if place is None:
+            return encode(self._source, codec, self._vocabulary, engine)
+        plan = plan_work(codec, self._source.shape, place.memory_limit)
+        self._made += 1
+        file = place.folder / f"{self._made}.emcomp"
+        return compress_to(
+            file, self._source, codec, None, engine, plan, in_shards=False, resume=False
+        )
 
     def run(self, codec: Codec, size: int) -> dict[str, Any]:
         """What came of a candidate, as a state keeps it."""
@@ -238,11 +284,27 @@ class _Trials:
             return {"failed": notes[0] if notes else f"{self._rule.measure} is not a number"}
         candidate = Candidate(name, size, values)
         if self._best is None or self._rule.order(candidate) < self._rule.order(self._best[0]):
+            if self._best is not None:
+                _discard(self._best[1])
             self._best = candidate, table
+        else:
+            _discard(table)
         return {"scores": values}
 
     def table(self, pick: Candidate) -> CompressedEmbedding:
         """The table of the pick; made again only where an earlier run had measured it."""
         if self._best is not None and self._best[0] == pick:
-            return self._best[1]
-        return self._encode(parse_codec(pick.codec), silent)
+            table = self._best[1]
+        else:
+            table = self._encode(parse_codec(pick.codec), silent)
+        if self._place is None:
+            return table
+        table.words = self._vocabulary
+        table.save(self._place.out)
+        return open_compressed(self._place.out)
+
+
+def _discard(table: CompressedEmbedding) -> None:
+    """Take away a table's file, if it has one."""
+    if table.path is not None:
+        table.path.unlink()

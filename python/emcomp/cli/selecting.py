@@ -73,6 +73,11 @@ Examples:
     metavar="FILE",
     help="Keep finished candidates in FILE, and take up what it holds.",
 )
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="Write candidates beside the --output as they are made, in so much memory, such as 1GB.",
+)
 @plot_option("Draw scores over sizes; needs matplotlib.")
 @reading_options("--format")
 @threads_option
@@ -86,6 +91,7 @@ def select(
     seed: int,
     output: Path | None,
     state: Path | None,
+    memory_limit: str | None,
     plot: Path | None,
     threads: int | None,
     as_json: bool,
@@ -101,11 +107,14 @@ def select(
     for written in (output, state, plot):
         if written is not None:
             check_output(written, input_path, reading["words"])
+    if memory_limit is not None and output is None:
+        raise click.UsageError("--memory-limit writes candidates beside the --output; name one")
     started = time.perf_counter()
     with progress_bar() as report, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RankWarning)
         report("read", 0, 0)
-        source, words = read_input(input_path, threads=threads, **reading)
+        streamed = memory_limit is not None
+        source, words = read_input(input_path, threads=threads, streamed=streamed, **reading)
         result = emcomp.select(
             source,
             budget,
@@ -115,10 +124,12 @@ def select(
             words=words,
             seed=seed,
             state=state,
+            out=output if streamed else None,
+            memory_limit=memory_limit,
             threads=threads,
             progress=report,
         )
-        if output is not None and result.table is not None:
+        if output is not None and result.table is not None and not streamed:
             with writing(output):
                 result.table.save(output)
         if plot is not None:
