@@ -56,7 +56,8 @@ from emcomp.selection_error import Point, SelectionError, evaluate_selection
 from emcomp.selection_result import Selection
 from emcomp.sources.iterables import IterableSource
 from emcomp.sources.opening import open_source
-from emcomp.table import CompressedEmbedding, open  # noqa: A004
+from emcomp.table import CompressedEmbedding
+from emcomp.table_file import open  # noqa: A004
 from emcomp.theory import (
     bits_for_eos,
     bound_conditioning,

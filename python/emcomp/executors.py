@@ -12,11 +12,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from emcomp import table
 from emcomp.engine import Engine, Progress, Result, silent
 from emcomp.errors import InputError
 from emcomp.sizes import format_bytes
 from emcomp.table import CompressedEmbedding
+from emcomp.table_file import reopen
 from emcomp.threads import default_threads, resolve_threads
 
 LARGEST_TASK = 160 << 20
@@ -76,12 +76,12 @@ class Sent:
 
 
 class _Pickler(pickle.Pickler):
-    """Sends a table that was opened from a file as that file's name."""
+    """Sends a table that was opened from a file as where that is."""
 
     def reducer_override(self, value: Any) -> Any:
         """How to pickle a value; as ever, unless it is such a table."""
-        if isinstance(value, CompressedEmbedding) and value.path is not None:
-            return table.open, (value.path,)
+        if isinstance(value, CompressedEmbedding) and value.origin is not None:
+            return reopen, (value.origin,)
         return NotImplemented
 
 

@@ -22,7 +22,7 @@ from emcomp import _core
 from emcomp.decoded import DecodedRows
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
-from emcomp.table import open as open_table
+from emcomp.table_file import open as open_table
 from emcomp.threads import resolve_threads
 from emcomp.vocabulary import Vocabulary
 

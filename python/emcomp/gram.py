@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp import _core, table
+from emcomp import _core, table_file
 from emcomp.engine import Engine, Gathered
 from emcomp.errors import InputError
 from emcomp.sources import Source, as_source, block_rows
@@ -46,8 +46,8 @@ def open_table(
     """
     if not isinstance(X, (str, os.PathLike)):
         return as_source(X, dtype)
-    if Path(X).exists() and table.recognises(Path(X)):
-        return table.open(Path(X))
+    if Path(X).exists() and table_file.recognises(Path(X)):
+        return table_file.open(Path(X))
     if streamed or dtype is not None:
         return open_source(X, dtype=dtype, threads=threads)
     return read_or_open(X, threads)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from emcomp.atomic import TEMPORARY
 from emcomp.budget import budget_bytes
 from emcomp.checks import refuse_nonfinite
 from emcomp.codec import Codec, parse_codec
-from emcomp.compress import encode, make_vocabulary, words_of
-from emcomp.engine import Engine, Progress, silent
-from emcomp.errors import InputError, RankWarning
+from emcomp.compress import make_vocabulary, words_of
+from emcomp.engine import Progress, silent
+from emcomp.errors import InputError
 from emcomp.evaluation import Evaluation
 from emcomp.executors import make_engine
 from emcomp.gram import open_table
@@ -26,15 +25,11 @@ from emcomp.measures.registry import resolve_measures
 from emcomp.selection_result import Candidate, Rule, Selection, explain
 from emcomp.selection_state import State, fingerprint
 from emcomp.sizes import format_bytes
-from emcomp.streaming import compress_to
-from emcomp.table import CompressedEmbedding
-from emcomp.table import open as open_compressed
-from emcomp.vocabulary import Vocabulary
+from emcomp.trials import Place, RowsDone, Trials
 from emcomp.work import plan_work
 
 if TYPE_CHECKING:
     from emcomp.sources import Source
-    from emcomp.table import CompressedEmbedding
 
 
 def select(
@@ -114,23 +109,25 @@ def select(
     source = open_table(X, dtype, threads=threads, streamed=executor is not None or out is not None)
     limit = None if budget is None else budget_bytes(budget, source.shape)
     sized, failed = _sized(candidates, source.shape)
-    fitting = [(size, codec) for size, codec in sized if limit is None or size <= limit]
-    if not fitting:
+    within = [(size, codec) for size, codec in sized if limit is None or size <= limit]
+    if not within:
         raise InputError(_nothing_fits(budget, limit, sized, failed))
+    # What memory forbids is no outcome to be kept: another run may have more.
+    fitting = [pair for pair in within if not _too_large(pair[1], source, memory_limit, failed)]
     given = words_of(X, source) if words is None else words
     vocabulary = make_vocabulary(given, source.shape[0])
     refuse_nonfinite(source, engine)
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
-    work = _Work(progress or silent, left, source.shape[0])
+    work = RowsDone(progress or silent, left, source.shape[0])
     evaluation = Evaluation(source, wanted, engine)
     with contextlib.ExitStack() as stack:
         place = None
         if out is not None:
             temporary = TemporaryDirectory(prefix=TEMPORARY, dir=Path(out).absolute().parent)
-            place = Place(Path(out), Path(stack.enter_context(temporary)), memory_limit)
-        trials = _Trials(source, vocabulary, evaluation, rule, engine, work, place)
+            place = Place(Path(out), Path(stack.enter_context(temporary)))
+        trials = Trials(source, vocabulary, evaluation, rule, engine, work, place)
         measured: list[Candidate] = []
         for size, codec in fitting:
             name = str(codec)
@@ -158,7 +155,7 @@ def select(
             pick,
             explain(rule, ranked, front, pick),
             None if pick is None else trials.table(pick),
-            tuple(Candidate(str(codec), size) for size, codec in sized[len(fitting) :]),
+            tuple(Candidate(str(codec), size) for size, codec in sized[len(within) :]),
             failed,
         )
 
@@ -185,6 +182,19 @@ def _sized(
     return sorted(sized, key=lambda pair: (pair[0], str(pair[1]))), failed
 
 
+def _too_large(
+    codec: Codec, source: Source, memory_limit: int | str | None, failed: dict[str, str]
+) -> bool:
+    """Whether a candidate needs more memory than it may have; says so among those that failed."""
+    if memory_limit is not None:
+        try:
+            plan_work(codec, source.shape, memory_limit)
+        except InputError as error:
+            failed[str(codec)] = str(error)
+            return True
+    return False
+
+
 def _nothing_fits(
     budget: object, limit: int | None, sized: list[tuple[int, Codec]], failed: dict[str, str]
 ) -> str:
@@ -199,112 +209,3 @@ def _nothing_fits(
         f"a budget of {budget} ({limit:,} bytes) is below the smallest size there is: {codec} "
         f"takes {size:,} bytes ({format_bytes(size)})"
     )
-
-
-class _Work:
-    """Rows encoded and measured, of those in all."""
-
-    def __init__(self, progress: Progress, candidates: int, rows: int) -> None:
-        self._progress = progress
-        self._total = 2 * rows * candidates
-        self._before = 0
-        self._rows = rows
-
-    def watch(self, phase: str, done: int, _total: int) -> None:
-        """The progress of one candidate; how long fitting takes is not known beforehand."""
-        self._progress("select", self._before + (done if phase == "encode" else 0), self._total)
-
-    def finish(self) -> None:
-        """Count a candidate as done."""
-        self._before += 2 * self._rows
-        self._progress("select", self._before, self._total)
-
-
-class Place(NamedTuple):
-    """Where tables go that are written as they are made."""
-
-    out: Path
-    """The pick's file."""
-    folder: Path
-    """For candidates."""
-    memory_limit: int | str | None
-
-
-class _Trials:
-    """Tries candidates, and keeps the best table of them."""
-
-    def __init__(
-        self,
-        source: Source,
-        vocabulary: Vocabulary | None,
-        evaluation: Evaluation,
-        rule: Rule,
-        engine: Engine,
-        work: _Work,
-        place: Place | None,
-    ) -> None:
-        self._place = place
-        self._made = 0
-        self._source = source
-        self._vocabulary = vocabulary
-        self._evaluation = evaluation
-        self._rule = rule
-        self._engine = engine
-        self._work = work
-        self._best: tuple[Candidate, CompressedEmbedding] | None = None
-
-    def _encode(self, codec: Codec, progress: Progress) -> CompressedEmbedding:
-        engine = self._engine.telling(progress)
-        place = self._place
-        if place is None:
-            return encode(self._source, codec, self._vocabulary, engine)
-        plan = plan_work(codec, self._source.shape, place.memory_limit)
-        self._made += 1
-        file = place.folder / f"{self._made}.emcomp"
-        return compress_to(
-            file, self._source, codec, None, engine, plan, in_shards=False, resume=False
-        )
-
-    def run(self, codec: Codec, size: int) -> dict[str, Any]:
-        """What came of a candidate, as a state keeps it."""
-        name = str(codec)
-        try:
-            table = self._encode(codec, self._work.watch)
-            with warnings.catch_warnings():
-                # That a projection has not all directions is no news; that X has not, is.
-                warnings.filterwarnings("ignore", "(?!X has )", RankWarning)
-                scores = self._evaluation.scores(table, name)
-        except InputError as error:
-            return {"failed": str(error)}
-        values = {measure: score.value for measure, score in scores.items()}
-        decisive = values[self._rule.measure]
-        if decisive is None or math.isnan(decisive):
-            start = f"{self._rule.measure} of {name}: "
-            notes = [n.removeprefix(start) for n in self._evaluation.notes if n.startswith(start)]
-            return {"failed": notes[0] if notes else f"{self._rule.measure} is not a number"}
-        candidate = Candidate(name, size, values)
-        if self._best is None or self._rule.order(candidate) < self._rule.order(self._best[0]):
-            if self._best is not None:
-                _discard(self._best[1])
-            self._best = candidate, table
-        else:
-            _discard(table)
-        return {"scores": values}
-
-    def table(self, pick: Candidate) -> CompressedEmbedding:
-        """The table of the pick; made again only where an earlier run had measured it."""
-        if self._best is not None and self._best[0] == pick:
-            table = self._best[1]
-        else:
-            table = self._encode(parse_codec(pick.codec), silent)
-        if self._place is None:
-            return table
-        table.words = self._vocabulary
-        table.save(self._place.out)
-        return open_compressed(self._place.out)
-
-
-def _discard(table: CompressedEmbedding) -> None:
-    """Take away a table's file, if it has one."""
-    if table.path is not None:
-        table.path.unlink()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
-from emcomp.table import open as open_table
+from emcomp.table_file import open as open_table
 from emcomp.torch.embedding_bag import EmbeddingBag
 
 try:

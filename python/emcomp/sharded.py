@@ -22,8 +22,9 @@ from emcomp.atomic import atomic_write
 from emcomp.codec import Codec, Factor, FittedCodec, Info, Tensors, parse_codec
 from emcomp.container import TensorStream
 from emcomp.errors import FormatError, InputError
+from emcomp.origin import Origin
 from emcomp.sources.mapped import release
-from emcomp.table import CompressedEmbedding, table_description
+from emcomp.table import CompressedEmbedding
 from emcomp.vocabulary import Vocabulary
 
 INDEX = "index.json"
@@ -126,6 +127,17 @@ def write_words(folder: Path, vocabulary: Vocabulary) -> str:
     name = f"words-{len(vocabulary)}.emcomp"
     container.write(folder / name, vocabulary.tensors(), {})
     return name
+
+
+def index_files(folder: Path) -> list[Path]:
+    """The emcomp files of a table in shards; what an interrupted `append` left is not of them.
+
+    Raises:
+        FormatError: if the folder has no index, or one that is damaged or newer.
+    """
+    index = read_index(folder)
+    words = [] if index.words is None else [index.words]
+    return [folder / name for name in (FIT, *(shard.file for shard in index.shards), *words)]
 
 
 class Fit(NamedTuple):
@@ -266,8 +278,7 @@ class ShardedEmbedding(CompressedEmbedding):
             for name, tensor in self._shards[0].items()
         }
         words = {} if self.words is None else self.words.tensors()
-        description = table_description(self.codec, self.shape, self.info)
-        container.write(path, {**streams, **self._tensors, **words}, description)
+        container.write(path, {**streams, **self._tensors, **words}, self._description)
 
     def _chunks(self, name: str) -> Iterator[NDArray[Any]]:
         for shard in self._shards:
@@ -293,6 +304,7 @@ def open_sharded(folder: Path) -> ShardedEmbedding:
         CorruptFileError: if a file is damaged.
     """
     index = read_index(folder)
+    origin = Origin.of(folder, folder / INDEX)
     fit = read_fit(folder)
     if fit.checksum != index.fit:
         raise FormatError(f"{folder / FIT} is not the fit that the index names")
@@ -317,5 +329,5 @@ def open_sharded(folder: Path) -> ShardedEmbedding:
         table = ShardedEmbedding(index.codec, index.shape, shared, shards, words, index.info)
     except (FormatError, InputError) as error:
         raise FormatError(f"{folder}: {error}") from error
-    table.path = folder.absolute()
+    table.origin = origin
     return table

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp import _core, container, table
+from emcomp import _core, container, table_file
 from emcomp.atomic import TEMPORARY, atomic_write
 from emcomp.codec import Codec, FittedCodec, Tensors, allocate
 from emcomp.engine import Engine
@@ -122,9 +122,9 @@ def compress_to(
     """
     folder = check_target(out, in_shards, resume)
     plan = _plan(source, codec, vocabulary, work)
-    if not _begin(folder, plan):
+    if not _begin(folder, plan, codec.resolved(source.shape)):
         engine.progress("fit", source.shape[0], source.shape[0])
-        return table.open(folder)
+        return table_file.open(folder)
     fitted = _fit(folder, source, codec, engine)
     shards = _encode(folder, source, fitted, engine, work.shard_rows)
     rows, dim = source.shape
@@ -140,7 +140,7 @@ def compress_to(
         joined.save(out)
         del joined
         shutil.rmtree(folder)
-    return table.open(out)
+    return table_file.open(out)
 
 
 def check_target(out: Path, in_shards: bool, resume: bool) -> Path:
@@ -188,7 +188,7 @@ def _plan(
     }
 
 
-def _begin(folder: Path, plan: dict[str, Any]) -> bool:
+def _begin(folder: Path, plan: dict[str, Any], codec: Codec) -> bool:
     """Make the folder, or take up what is in it; False where nothing is left to do."""
     if not folder.exists():
         folder.mkdir()
@@ -196,9 +196,9 @@ def _begin(folder: Path, plan: dict[str, Any]) -> bool:
             file.write(json.dumps(plan, indent=1).encode())
         return True
     if (folder / INDEX).exists() and not (folder / _PLAN).exists():
-        index = open_sharded(folder)
-        if str(index.codec) != plan["codec"] or index.shape[0] != plan["shape"][0]:
-            raise InputError(f"{folder} holds another table, {index!r}")
+        finished = open_sharded(folder)
+        if str(finished.codec) != str(codec) or len(finished) != plan["shape"][0]:
+            raise InputError(f"{folder} holds another table, {finished!r}")
         return False
     try:
         kept = json.loads((folder / _PLAN).read_text("utf-8"))

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from emcomp import _core, container
 from emcomp.arrays import as_ids, core_view, output_array
 from emcomp.codec import Codec, Factor, Tensors, parse_codec
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
+from emcomp.origin import Origin
 from emcomp.sizes import format_bytes
 from emcomp.sources import Block, blocks
 from emcomp.sources.mapped import release
+from emcomp.span import Span
 from emcomp.threads import resolve_threads
 from emcomp.vectors import WordVectors
 from emcomp.vocabulary import Vocabulary
@@ -49,8 +51,8 @@ class CompressedEmbedding:
         self._tensors = tensors
         self.words = words
         self.info: Mapping[str, Any] = info or {}
-        self.path: Path | None = None
-        """The file or folder it was opened from."""
+        self.origin: Origin | None = None
+        """What it was opened from."""
         self._reader = codec.reader(shape, tensors) if reader is None else reader
         self._row = self._reader.row
 
@@ -348,96 +350,17 @@ class CompressedEmbedding:
             OSError: if the file cannot be written; whatever was there before is still there.
         """
         words = {} if self.words is None else self.words.tensors()
-        description = table_description(self.codec, self.shape, self.info)
-        container.write(path, {**self.tensors, **words}, description)
+        container.write(path, {**self.tensors, **words}, self._description)
+
+    @property
+    def _description(self) -> dict[str, Any]:
+        """What a file says of its table."""
+        return {"codec": str(self.codec), "shape": list(self.shape), "info": dict(self.info)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors = {name: np.array(tensor) for name, tensor in self.tensors.items()}
         words = None if self.words is None else self.words.tensors()
         return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
-
-
-class Span:
-    """The latents of a table as a source, which can be sent wherever the table can."""
-
-    def __init__(self, table: CompressedEmbedding, factor: Factor) -> None:
-        self._table = table
-        self._factor = factor
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return len(self._table), self._factor.width
-
-    def read(self, first: int, count: int) -> NDArray[np.float64]:
-        """Rows [first, first + count): latents times the row's scale, and ones for an offset."""
-        reader, scales = self._factor.latents, self._factor.scales
-        latents = np.empty((count, reader.dim), np.float32)
-        reader.read(first, latents, 1)
-        out = np.ones((count, self._factor.width))
-        out[:, : reader.dim] = latents
-        if scales is not None:
-            out[:, : reader.dim] *= scales[first : first + count, None]
-        return out
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CompressedEmbedding.span, (self._table,)
-
-
-def recognises(path: str | Path) -> bool:
-    """Whether a file or folder is a compressed table; ``open`` says whether it is a good one.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    place = Path(path)
-    return (place / "index.json").is_file() if place.is_dir() else container.recognises(place)
-
-
-def table_description(
-    codec: Codec, shape: tuple[int, int], info: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a file says of its table."""
-    return {"codec": str(codec), "shape": list(shape), "info": dict(info)}
-
-
-def open(path: str | Path) -> CompressedEmbedding:  # noqa: A001
-    """Open a saved table: milliseconds for any size, pages shared between processes.
-
-    The file is mapped, not read. Its header and small tensors are checked against their checksums;
-    `verify` checks everything.
-
-    Raises:
-        FormatError: if the file is not an emcomp file, or of a newer format.
-        CorruptFileError: if it is damaged or cut short.
-        OSError: if it cannot be read.
-    """
-    if Path(path).is_dir():
-        from emcomp.sharded import open_sharded  # a table in shards is made of tables
-
-        return open_sharded(Path(path))
-    opened = container.open(path)
-    tensors = {name: opened.tensor(name) for name in opened.names}
-    description: Mapping[str, Any] = opened.table
-    words = None
-    if any(name.startswith("vocabulary.") for name in tensors):
-        words = Vocabulary.from_tensors(tensors)
-        tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
-    try:
-        codec = parse_codec(description["codec"])
-        rows, dim = (operator.index(size) for size in description["shape"])
-        info = dict(description["info"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: the description of the table is not valid: {error}") from error
-    if rows < 1 or dim < 1 or (words is not None and len(words) != rows):
-        raise FormatError(f"{path}: a table of {rows} x {dim} with {len(words or ())} words")
-    try:
-        codec.check((rows, dim))
-        table = CompressedEmbedding(codec, (rows, dim), tensors, words, info)
-    except (FormatError, InputError) as error:
-        raise FormatError(f"{path}: {error}") from error
-    table.path = Path(path).absolute()
-    return table
 
 
 def _unpickle(

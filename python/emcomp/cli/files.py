@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import emcomp
 from emcomp.errors import InputError
 from emcomp.gram import FirstRows
+from emcomp.sharded import index_files
 from emcomp.sources.opening import only_streams
-from emcomp.table import recognises
+from emcomp.table_file import recognises
 from emcomp.words import Words
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -
 
 
 def table_files(path: Path) -> list[Path]:
-    """The emcomp files of a table: itself, or all of a folder of shards."""
-    return sorted(path.glob("*.emcomp")) if path.is_dir() else [path]
+    """The emcomp files of a table: itself, or those that the index of a folder of shards names."""
+    return index_files(path) if path.is_dir() else [path]
 
 
 def stored_bytes(path: Path) -> int:

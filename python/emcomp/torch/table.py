@@ -14,7 +14,7 @@ from emcomp.codec import Codec, parse_codec
 from emcomp.compress import compress
 from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
-from emcomp.table import open as open_table
+from emcomp.table_file import open as open_table
 from emcomp.torch import operators
 from emcomp.torch.readers import as_array
 
