@@ -1,54 +1,18 @@
-"""Tables that are written as they are made: files, shards, resuming, adding rows, executors."""
+"""Tables that are written as they are made: files, shards, resuming."""
 
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import emcomp
-from emcomp import engine
 from emcomp.engine import Engine
 from emcomp.sharded import INDEX, read_index
-
-CODECS = [
-    "uniform:3(granularity=row)",
-    "uniform:2(granularity=column,rounding=stochastic,seed=3)",
-    "kmeans:3",
-    "pq:4x4(sample=500)",
-    "pq:5x4",
-    "opq:4x4(rotations=2,sample=500)",
-    "rq:2x4",
-    "dccl:2(epochs=1,codewords=4)",
-    "dccl:4x4(epochs=1,refine=0)",
-    "svd:5(map_dtype=float16)+uniform:4",
-    "pca:5",
-    "rotate(scales=row)+kmeans:3",
-    "whiten+kmeans:3",
-    "principal+allocate:3",
-    "direction:5",
-    "autoencoder:4(epochs=1,sample=500)+kmeans:3",
-]
-WORDS = [f"word{i}" for i in range(900)]
+from streamed_rows import CODECS, WORDS, make_rows, small_parts  # noqa: F401
 
 
 class InterruptedRunError(Exception):
     """Stands for whatever ends a run."""
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.work.part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.work._SHARD_ROWS_BYTES", 1)
-
-
-@pytest.fixture(scope="module", name="X")
-def make_rows():
-    X = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
-    X[:, 0] *= 20
-    return X
 
 
 def stop_after(calls):
@@ -145,8 +109,17 @@ def test_finished_shards_are_not_encoded_again(X, tmp_path, monkeypatch):
     assert seen[0][1] == 512
     for name, time in times.items():
         assert (out / name).stat().st_mtime_ns == time
-    # All is done: resuming once more only opens it.
-    assert len(emcomp.compress(X, "kmeans:3", out=out, shard_rows=256, resume=True)) == 900
+
+
+@pytest.mark.parametrize("codec", ["kmeans:3", "dccl:2(epochs=1,codewords=4)"])
+def test_a_finished_run_is_only_opened(X, codec, tmp_path):
+    options = {"out": tmp_path / "out", "shard_rows": 256}
+    emcomp.compress(X, codec, **options)
+    before = {path.name: path.stat().st_mtime_ns for path in options["out"].iterdir()}
+    assert len(emcomp.compress(X, codec, **options, resume=True)) == 900
+    assert {path.name: path.stat().st_mtime_ns for path in options["out"].iterdir()} == before
+    with pytest.raises(emcomp.InputError, match="holds another table"):
+        emcomp.compress(X, "uniform:3", **options, resume=True)
 
 
 def test_refuses_to_resume_another_run(X, tmp_path):
@@ -246,157 +219,3 @@ def test_passes_are_as_announced(X, codec, tmp_path, monkeypatch):
     assert least - sampled_whole <= len(folds) <= most
     assert codec.split("(")[0] in str(plan)
     assert plan.shards == 4
-
-
-# Adding rows
-
-
-@pytest.mark.parametrize(
-    "codec",
-    [
-        "uniform:4",
-        "whiten+kmeans:3",
-        "pq:4x4",
-        "uniform:2(rounding=stochastic)",
-        "dccl:2(epochs=1)",
-    ],
-)
-def test_added_rows_are_encoded_as_fitted(X, codec, tmp_path):
-    first = emcomp.compress(X[:500], codec, out=tmp_path / "t", shard_rows=200)
-    before = first.decode()
-    drift = emcomp.append(tmp_path / "t", X[500:])
-    table = emcomp.open(tmp_path / "t")
-    assert table.shape == X.shape
-    assert np.array_equal(table.decode(0, 500), before)
-    assert np.array_equal(first.decode(), before)  # readers keep what they have
-    error = np.square(table.decode() - X)
-    total = np.square(X)
-    assert drift.rows == 400
-    assert drift.relative_error == pytest.approx(error[500:].sum() / total[500:].sum(), rel=1e-5)
-    assert drift.relative_error_at_fit == pytest.approx(
-        error[:500].sum() / total[:500].sum(), rel=1e-5
-    )
-
-
-def test_drift_of_rows_that_the_codec_was_not_made_for(X, tmp_path):
-    emcomp.compress(X, "uniform:6(clip=max)", out=tmp_path / "t", shard_rows=200)
-    drift = emcomp.append(tmp_path / "t", X[:300] * np.float32(4))
-    limit = np.abs(X).max()
-    assert drift.clipped_at_fit == 0
-    assert drift.clipped == pytest.approx((np.abs(X[:300] * 4) > limit * 1.0001).mean(), abs=1e-3)
-    assert drift.relative_error > drift.relative_error_at_fit
-    assert "300 rows added" in str(drift)
-    # A codec with levels of its own for columns counts beyond each of them.
-    codec = "kmeans:2(granularity=5)"
-    table = emcomp.compress(X, codec, out=tmp_path / "k", shard_rows=200)
-    drift = emcomp.append(tmp_path / "k", X[:300] * np.float32(2))
-    groups = np.minimum(np.arange(12) // 5, 2)
-    levels = table.tensors["levels"]
-    wider = X[:300] * 2
-    outside = (wider < levels[groups, 0]) | (wider > levels[groups, -1])
-    assert drift.clipped == pytest.approx(outside.mean())
-
-
-def test_added_words(X, tmp_path):
-    path = tmp_path / "t"
-    emcomp.compress(X[:500], "uniform:4", words=WORDS[:500], out=path, shard_rows=200)
-    with pytest.raises(emcomp.InputError, match="the rows have none"):
-        emcomp.append(path, X[500:])
-    with pytest.raises(emcomp.InputError, match="399 words for 400 rows"):
-        emcomp.append(path, X[500:], words=WORDS[501:])
-    with pytest.raises(emcomp.InputError, match="word3"):
-        emcomp.append(path, X[500:], words=[*WORDS[501:], "word3"])
-    assert len(emcomp.open(path)) == 500
-    emcomp.append(path, X[500:], words=WORDS[500:])
-    table = emcomp.open(path)
-    assert list(table.words) == WORDS
-    assert sorted(p.name for p in path.glob("words*")) == ["words-900.emcomp"]
-
-
-def test_rows_that_cannot_be_added(X, tmp_path):
-    emcomp.compress(X, "uniform:4", out=tmp_path / "t", shard_rows=200)
-    with pytest.raises(emcomp.InputError, match="11 entries"):
-        emcomp.append(tmp_path / "t", X[:, :11])
-    bad = X[:50].copy()
-    bad[20, 3] = np.nan
-    with pytest.raises(emcomp.InputError, match="row 20, column 3"):
-        emcomp.append(tmp_path / "t", bad)
-    with pytest.raises(emcomp.FormatError, match="no table in shards"):
-        emcomp.append(tmp_path, X)
-    assert len(emcomp.open(tmp_path / "t")) == 900
-
-
-def test_selecting_in_little_memory(X, tmp_path):
-    np.save(tmp_path / "X.npy", X)
-    candidates = ["uniform:2", "kmeans:3", "uniform:3", "svd:4", "dccl:2(epochs=1)"]
-    expected = emcomp.select(X, "4bits", candidates, words=WORDS)
-    (tmp_path / "out").mkdir()
-    out = tmp_path / "out" / "best.emcomp"
-    options = {"words": WORDS, "out": out, "memory_limit": "1GB", "state": tmp_path / "state"}
-    for _ in range(2):  # the second time from the state alone
-        found = emcomp.select(tmp_path / "X.npy", "4bits", candidates, **options)
-        assert (found.pick, found.ranked) == (expected.pick, expected.ranked)
-        assert [path.name for path in out.parent.iterdir()] == ["best.emcomp"]
-        expected.table.save(tmp_path / "expected.emcomp")
-        assert out.read_bytes() == (tmp_path / "expected.emcomp").read_bytes()
-    with pytest.raises(emcomp.InputError, match="needs about"):
-        emcomp.select(X, "4bits", candidates, out=out, memory_limit="1MB")
-    with pytest.raises(emcomp.InputError, match="give out="):
-        emcomp.select(X, "4bits", candidates, memory_limit="1GB")
-
-
-# Executors
-
-
-@pytest.fixture(scope="module")
-def processes():
-    with ProcessPoolExecutor(2, multiprocessing.get_context("forkserver")) as executor:
-        yield executor
-
-
-@pytest.mark.parametrize("codec", CODECS)
-def test_workers_give_the_same_bytes(X, codec, processes, tmp_path):
-    np.save(tmp_path / "X.npy", X)
-    expected = emcomp.compress(X, codec)
-    shards = emcomp.compress(
-        tmp_path / "X.npy", codec, executor=processes, out=tmp_path / "s", shard_rows=300
-    )
-    memory = emcomp.compress(tmp_path / "X.npy", codec, executor=processes)
-    with ThreadPoolExecutor(3) as threads:
-        threaded = emcomp.compress(X, codec, executor=threads)
-    for table in (shards, memory, threaded):
-        for name, tensor in expected.tensors.items():
-            assert np.array_equal(table.tensors[name], tensor), name
-
-
-def test_workers_measure_the_same(X, processes, tmp_path):
-    np.save(tmp_path / "X.npy", X)
-    emcomp.compress(X, "uniform:2", out=tmp_path / "t", shard_rows=300)
-    here = emcomp.evaluate(X, emcomp.open(tmp_path / "t"))
-    there = emcomp.evaluate(tmp_path / "X.npy", tmp_path / "t", executor=processes)
-    assert there.scores == here.scores
-    # A table with fewer latents than entries is measured by its latents.
-    table = emcomp.compress(X, "direction:5+float:16", out=tmp_path / "d", shard_rows=300)
-    there = emcomp.evaluate(tmp_path / "X.npy", tmp_path / "d", ["eos"], executor=processes)
-    assert there.scores["table"]["eos"].value == emcomp.eos(X, table)
-    table.save(tmp_path / "one.emcomp")
-    assert emcomp.eos(X, emcomp.open(tmp_path / "one.emcomp")) == emcomp.eos(X, table)
-    chosen = emcomp.select(
-        tmp_path / "X.npy", budget="4bits", candidates=["uniform:2", "kmeans:3"], executor=processes
-    )
-    assert str(chosen.table.codec) == "kmeans:3"
-
-
-def test_rows_in_memory_are_not_sent_around(X, processes, monkeypatch):
-    monkeypatch.setattr("emcomp.executors.LARGEST_TASK", 10_000)
-    with pytest.raises(emcomp.InputError, match="path of a file"):
-        emcomp.compress(X, executor=processes)
-
-
-def test_a_bad_entry_is_named_by_workers(X, processes, tmp_path):
-    bad = X.copy()
-    bad[700, 2] = bad[800, 1] = np.nan
-    np.save(tmp_path / "X.npy", bad)
-    with pytest.raises(emcomp.InputError, match=r"2 of .* row 700, column 2"):
-        emcomp.compress(tmp_path / "X.npy", executor=processes, out=tmp_path / "s", shard_rows=300)
-    assert not (tmp_path / "s" / INDEX).exists()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import re
 import runpy
 import shutil
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,10 +19,8 @@ from emcomp.container_header import seal
 from emcomp.errors import CorruptFileError, FormatError
 from integrations import library_binding
 from integrations.library_binding import Library, StatusError, Table
+from integrations.library_table import DIM, ROOT, ROWS, WORDS, run
 
-ROOT = Path(__file__).parents[2]
-ROWS, DIM = 300, 33
-WORDS = ["cat", "dog", "", "straße", b"\xff\xfe", *(f"word{i}" for i in range(ROWS - 5))]
 CODECS = [
     *(f"uniform:{bits}" for bits in range(1, 9)),
     "uniform:3(granularity=row)",
@@ -71,54 +66,9 @@ CODECS = [
 ]
 
 
-def run(*command, **settings):
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, **settings
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def prefix(tmp_path_factory):
-    """Where the library is installed: EMCOMP_LIBRARY_PREFIX, or where it is built now."""
-    given = os.environ.get("EMCOMP_LIBRARY_PREFIX")
-    if given:
-        return Path(given)
-    build = tmp_path_factory.mktemp("build")
-    install = tmp_path_factory.mktemp("prefix")
-    options = [f"-DEMCOMP_{name}" for name in ("PYTHON=OFF", "LIBRARY=ON", "LEVELS=baseline")]
-    run(
-        "cmake",
-        "-S",
-        ROOT,
-        "-B",
-        build,
-        "-DCMAKE_INSTALL_LIBDIR=lib",
-        "-DEMCOMP_WERROR=ON",
-        *options,
-    )
-    run("cmake", "--build", build, "--parallel", 2)
-    run("cmake", "--install", build, "--prefix", install, "--component", "library")
-    return install
-
-
 @pytest.fixture(scope="session")
 def library(prefix):
     return Library(prefix / "lib" / "libemcomp.so")
-
-
-@pytest.fixture(scope="session")
-def vectors():
-    mixing = np.random.default_rng(1).normal(size=(DIM, DIM))
-    return (np.random.default_rng(0).normal(size=(ROWS, DIM)) @ mixing).astype(np.float32)
-
-
-@pytest.fixture(scope="session")
-def path(vectors, tmp_path_factory):
-    path = tmp_path_factory.mktemp("tables") / "words.emcomp"
-    emcomp.compress(vectors, "whiten+kmeans:4", words=WORDS).save(path)
-    return path
 
 
 def test_all_stages_are_tried():
@@ -389,68 +339,3 @@ def test_a_library_in_pieces_says_so(prefix, tmp_path):
     assert b"libemcomp-" in library.emcomp_last_error()
     assert library.emcomp_isa() is None
     library.emcomp_close(None)
-
-
-@pytest.fixture(scope="session")
-def programs(prefix, tmp_path_factory):
-    build = tmp_path_factory.mktemp("users")
-    run("cmake", "-S", ROOT / "tests" / "library", "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}")
-    run("cmake", "--build", build)
-    return build
-
-
-@pytest.mark.parametrize("program", ["describe_c", "describe_cpp"])
-def test_programs_of_another_project(programs, program, prefix, path):
-    expected = emcomp.open(path)
-    lines = [line.split(" ") for line in run(programs / program, path, "dog").splitlines()]
-    said = {line[0]: line[1:] for line in lines}
-    assert said["shape"] == [str(ROWS), str(DIM)]
-    assert said["codec"] == ["whiten+kmeans:4"]
-    assert (prefix / "lib" / f"libemcomp-{emcomp.__version__}-{said['isa'][0]}.so").exists()
-    assert [*map(float.fromhex, said["lookup"])] == expected[[0, -1]].ravel().tolist()
-    assert [*map(float.fromhex, said["bag"])] == expected.bag([[0, -1]], mode="mean")[0].tolist()
-    similar = [(line[1], float.fromhex(line[2])) for line in lines if line[0] == "similar"]
-    assert similar == expected.similar("dog", 3)
-
-
-@pytest.mark.parametrize("program", ["describe_c", "describe_cpp"])
-def test_programs_say_what_went_wrong(programs, program, path):
-    def failed(*arguments, **environment):
-        done = subprocess.run(
-            [str(programs / program), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | environment,
-        )
-        assert done.returncode == 1
-        return done.stderr
-
-    assert failed(path.with_name("missing"), "dog").startswith("status 6: ")
-    assert failed(path, "unknown").startswith("status 3: ")
-    assert "EMCOMP_ISA" in failed(path, "dog", EMCOMP_ISA="v9")
-
-
-def document_blocks(language):
-    text = (ROOT / "docs" / "library.md").read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-@pytest.mark.parametrize(("language", "standard"), [("cpp", "c++20"), ("c", "c99")])
-def test_examples_of_the_document_compile(prefix, tmp_path, language, standard):
-    (block,) = document_blocks(language)
-    includes = "".join(re.findall(r"#include.*\n", block))
-    body = block.replace(includes, "")
-    source = tmp_path / f"example.{language}"
-    headers = {"cpp": "#include <iostream>\n", "c": "#include <stdio.h>\n#include <stdlib.h>\n"}
-    source.write_text(f"{headers[language]}{includes}int main() {{\n{body}return 0;\n}}\n")
-    compiler = "c++" if language == "cpp" else "cc"
-    run(compiler, f"-std={standard}", "-fsyntax-only", f"-I{prefix / 'include'}", source)
-
-
-def test_the_example_in_python_runs(prefix, path):
-    (block,) = document_blocks("python")
-    block = block.replace("libemcomp.so.1", str(prefix / "lib" / "libemcomp.so.1"))
-    block = block.replace("glove.emcomp", str(path))
-    rows = run(sys.executable, "-c", f"{block}\nprint(*rows)").split()
-    assert [*map(float, rows)] == emcomp.open(path)[[3, 5]].ravel().tolist()
