@@ -30,6 +30,8 @@ KEY = ("table", "rows", "codec", "budget", "seed")
 RATES = (3e-4, 1e-3, 3e-3)
 QUICK = ("uniform",)
 _FILTERS, _WIDTHS, _BATCH = 100, (3, 4, 5), 50
+_SORTED = 20
+"""Batches whose sentences are sorted by length together."""
 
 
 class Network(torch.nn.Module):
@@ -47,6 +49,11 @@ class Network(torch.nn.Module):
         return self.output(self.dropout(torch.cat(pooled, 1)))
 
 
+def batched(values: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    """Parts of so many values, the last one of what is left."""
+    return [values[first : first + size] for first in range(0, len(values), size)]
+
+
 class Cnn:
     """Training the network on one set of sentences."""
 
@@ -61,6 +68,7 @@ class Cnn:
             torch.from_numpy(own[first:end] + 1)
             for first, end in zip(sentences.offsets, ends, strict=True)
         ]
+        self._lengths = np.array([len(sentence) for sentence in self._sentences])
         (self._train, self._test), (_, self._dev) = sentences.tests[0], sentences.choice
 
     def vectors(self, table: emcomp.CompressedEmbedding) -> Any:
@@ -78,9 +86,7 @@ class Cnn:
         best = (0.0, 0.0)
         for epoch in range(self._epochs):
             network.train()
-            np.random.default_rng([seed, epoch]).shuffle(order)
-            for first in range(0, len(order), _BATCH):
-                batch = order[first : first + _BATCH]
+            for batch in self._batches(order, np.random.default_rng([seed, epoch])):
                 loss = torch.nn.functional.cross_entropy(
                     network(self._batch(vectors, batch)), self._labels[batch]
                 )
@@ -94,6 +100,14 @@ class Cnn:
             best = max(best, (accuracies[0], accuracies[1]), key=lambda pair: pair[0])
         return best
 
+    def _batches(self, index: NDArray[Any], random: np.random.Generator) -> list[NDArray[Any]]:
+        """Random batches of sentences of about one length, which need little padding."""
+        batches = []
+        for some in batched(random.permutation(index), _SORTED * _BATCH):
+            batches += batched(some[np.argsort(self._lengths[some], kind="stable")], _BATCH)
+        random.shuffle(batches)
+        return batches
+
     def _batch(self, vectors: Any, index: NDArray[Any]) -> Any:
         """Vectors of padded sentences, (batch, dim, words)."""
         ids = torch.nn.utils.rnn.pad_sequence([self._sentences[i] for i in index], batch_first=True)
@@ -106,7 +120,7 @@ class Cnn:
         index = np.flatnonzero(part)
         right = 0
         with torch.inference_mode():
-            for batch in np.array_split(index, max(len(index) // 200, 1)):
+            for batch in self._batches(index, np.random.default_rng(0)):
                 found = network(self._batch(vectors, batch)).argmax(1)
                 right += int((found == self._labels[batch]).sum())
         return right / len(index)

@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from experiments import words
 from experiments.data import DOCS, MINILM, load_table
-from experiments.measuring import Bench, is_random, once
+from experiments.measuring import Bench, once
 from experiments.points import Points
-from experiments.rivals import BETWEEN, BITS, rivals
+from experiments.rivals import BITS
 from experiments.sentence_encoder import Encoder, StsB
+from experiments.words import KEY, Wanted
 
 POINTS = DOCS / "evidence" / "contextual.json"
-KEY = ("table", "rows", "codec", "budget", "seed")
 QUICK = ("uniform", "whitened", "svd")
 
 
+def wanted(shape: tuple[int, int], seeds: int, quick: bool) -> Iterator[Wanted]:
+    """All codecs with one seed before the next; the encoder needs all columns, pca keeps fewer."""
+    for point in words.wanted(shape, seeds, False):
+        chosen = not quick or (point.method in QUICK and point.budget == BITS[0])
+        if chosen and not point.method.startswith("pca"):
+            yield point
+
+
 def run(points: Points, seeds: int, quick: bool) -> None:
-    """Measure what is missing, all codecs with one seed before the next."""
+    """Measure what is missing."""
     X = load_table(MINILM)
     bench = Bench(MINILM, X)
     task = StsB(pairs=100 if quick else None)
@@ -48,14 +58,9 @@ def run(points: Points, seeds: int, quick: bool) -> None:
 
     shared = {"table": MINILM, "rows": len(X)}
     points.get({**shared, "codec": "float:32", "budget": 32, "seed": 0}, measure_original)
-    for seed in range(seeds):
-        for bits in BITS[:1] if quick else (*BITS, *BETWEEN):
-            for method, codec in rivals(X.shape, bits):
-                unwanted = method.startswith("pca")  # the encoder needs all columns
-                unwanted |= quick and method not in QUICK
-                if not unwanted and (not seed or is_random(codec)):
-                    key = {**shared, "codec": codec, "budget": bits, "seed": seed}
-                    points.get(key, partial(measure, method, codec, seed))
+    for method, codec, budget, seed in wanted(X.shape, seeds, quick):
+        key = {**shared, "codec": codec, "budget": budget, "seed": seed}
+        points.get(key, partial(measure, method, codec, seed))
 
 
 def main() -> None:

