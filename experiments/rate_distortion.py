@@ -1,36 +1,32 @@
 """What bits buy: quantizers, in better bases or not, and factorizations, on real tables.
 
-Needs ``embeddings/<name>/vectors.npy`` under the folder that EMCOMP_DATA names (default
-``../shared/data`` beside the project). Adds the points that ``docs/rate_distortion.json`` lacks, one
-after another, so that a run can be broken off and taken up again; ``--again`` measures all.
+Keeps its points in ``docs/rate_distortion.json``: a point that is there is not measured again.
 ``--plot`` draws ``docs/images/rate_distortion.svg`` from that file alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import re
-import time
+import tempfile
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.data import DOCS, EMBEDDINGS, load_table
+from experiments.measuring import Bench, largest
+from experiments.points import Points
+from numpy.typing import NDArray
 
-import emcomp
-from emcomp.engine import Engine
-from emcomp.evaluation import Evaluation
 from emcomp.measures import spectrum
-from emcomp.measures.registry import resolve_measures
-from emcomp.sources import as_source, blocks
-from emcomp.threads import resolve_threads
 
-ROOT = Path(__file__).resolve().parent.parent
-POINTS = ROOT / "docs" / "rate_distortion.json"
-FIGURE = ROOT / "docs" / "images" / "rate_distortion.svg"
-NAMES = ("minilm-wordpiece-384d", "wiki-imdb-sgns-300d", "wiki-imdb-glove-100d")
+POINTS = DOCS / "rate_distortion.json"
+FIGURE = DOCS / "images" / "rate_distortion.svg"
+KEY = ("table", "rows", "codec")
+BOUND = "Gaussian bound"
 MEASURES = (
     "eos",
     "eos_centred",
@@ -38,6 +34,8 @@ MEASURES = (
     "mean_cosine_distance",
     "mean_cosine_distance_centred",
 )
+QUICK_ROWS, QUICK_CODECS = 2000, 3
+"""Of the tiny slice."""
 BASES = (
     "",
     "rotate+",
@@ -49,9 +47,9 @@ BASES = (
 LEVEL_BASES = ("", "rotate(scales=row)+", "whiten+", "whiten(1.0)+")
 AXES = ("principal(0.0)", "principal", "principal(0.5)")
 BITS = (1, 2, 3, 4, 6)
-CODEWORDS = {"pq": (0.5, 1, 2, 4), "rq": (0.25,)}
+CODEWORDS = {"pq": (0.5, 1, 2, 4), "opq": (0.5, 1, 2, 4), "rq": (0.25,)}
 """Bits per entry of the vector quantizers, whose codes take 8 bits each."""
-FACTORIZATIONS = ("svd", "direction")
+FACTORIZATIONS = ("svd", "direction", "autoencoder")
 RATIOS = (2.5, 5, 10)
 LATENTS = ("", "+uniform:8", "+rotate(scales=row)+uniform:4")
 DRAWN: dict[str, dict[str, Any]] = {
@@ -62,9 +60,12 @@ DRAWN: dict[str, dict[str, Any]] = {
     "whiten(1.0)+kmeans": {"color": "tab:cyan", "marker": "."},
     "principal+allocate": {"color": "tab:red", "marker": "."},
     "pq": {"color": "tab:purple", "marker": "s", "linestyle": "--"},
+    "opq": {"color": "indigo", "marker": "s", "linestyle": "-"},
     "rq": {"color": "tab:pink", "marker": "D", "linestyle": "--"},
     "svd": {"color": "tab:green", "marker": "^", "linestyle": ""},
     "svd+uniform:8": {"color": "tab:green", "marker": "x", "linestyle": ""},
+    "autoencoder": {"color": "black", "marker": "1", "linestyle": ""},
+    "autoencoder+rotate(scales=row)+uniform": {"color": "black", "marker": "*", "linestyle": ""},
     "direction": {"color": "tab:orange", "marker": "v", "linestyle": ""},
     "direction+uniform:8": {"color": "tab:orange", "marker": "+", "linestyle": ""},
     "direction+rotate(scales=row)+uniform": {"color": "tab:orange", "marker": "*", "linestyle": ""},
@@ -74,29 +75,21 @@ DRAWN: dict[str, dict[str, Any]] = {
 
 def codecs(shape: tuple[int, int]) -> list[str]:
     """Quantizers at all widths, then factorizations at all ratios with latents of all kinds."""
+    rows, dim = shape
     found = [f"{basis}uniform:{bits}" for basis in BASES for bits in BITS]
     found += [f"{basis}kmeans:{bits}" for basis in LEVEL_BASES for bits in BITS]
     found += [f"{axes}+allocate:{bits}" for axes in AXES for bits in BITS]
     for method in FACTORIZATIONS:
         for ratio in RATIOS:
             for latents in LATENTS:
-                k = largest_rank(shape, method, latents, ratio)
-                if k:
-                    found.append(f"{method}:{k}{latents}")
+                codec = largest(f"{method}:{{}}{latents}", shape, 4 * rows * dim / ratio, dim - 1)
+                found += [codec] if codec else []
     for method, sizes in CODEWORDS.items():
-        found += [f"{method}:{int(bits * shape[1] / 8)}x8" for bits in sizes]
+        found += [f"{method}:{int(bits * dim / 8)}x8" for bits in sizes]
     return found
 
 
-def largest_rank(shape: tuple[int, int], method: str, latents: str, ratio: float) -> int:
-    """The largest k with which the whole table is at least ``ratio`` times smaller; 0 if d fits."""
-    rows, dim = shape
-    sizes = [emcomp.parse_codec(f"{method}:{k}{latents}").nbytes(shape) for k in range(1, dim + 1)]
-    k = sum(size * ratio <= 4 * rows * dim for size in sizes)
-    return k if k < dim else 0
-
-
-def bound(squares: np.ndarray[Any, np.dtype[np.float64]], bits: float) -> float:
+def bound(squares: NDArray[np.float64], bits: float) -> float:
     """Least relative squared error of any code of Gaussian rows, by reverse water-filling.
 
     Args:
@@ -111,58 +104,26 @@ def bound(squares: np.ndarray[Any, np.dtype[np.float64]], bits: float) -> float:
     return float(np.minimum(squares, 2**high).sum() / squares.sum())
 
 
-def length_error(X: Any, table: emcomp.CompressedEmbedding) -> float:
-    """Mean of ``| |x̂| / |x| - 1 |`` over rows that are not zero."""
-    total, count = 0.0, 0
-    for first, rows in blocks(as_source(X)):
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-        decoded = np.linalg.norm(table.decode(first, len(rows)).astype(np.float64), axis=1)
-        live = lengths > 0
-        total += float(np.abs(decoded[live] / lengths[live] - 1).sum())
-        count += int(live.sum())
-    return total / max(count, 1)
-
-
-def measure(
-    X: Any, codec: str, evaluation: Evaluation, squares: np.ndarray[Any, np.dtype[np.float64]]
-) -> dict[str, Any]:
-    """One point: what a codec costs and what it loses."""
-    start = time.perf_counter()
-    table = emcomp.compress(X, codec)
-    seconds = time.perf_counter() - start
-    values = {key: score.value or 0.0 for key, score in evaluation.scores(table, codec).items()}
-    point = {
-        "codec": codec,
-        "bits": table.bits_per_entry,
-        "overlap_lost": 1 - values["eos"],
-        "overlap_lost_centred": 1 - values["eos_centred"],
-        "squared_error": values["frobenius_error"] ** 2 / float(squares.sum()),
-        "cosine_distance": values["mean_cosine_distance"],
-        "cosine_distance_centred": values["mean_cosine_distance_centred"],
-        "length_error": length_error(X, table),
-        "seconds": seconds,
-    }
-    return {k: v if isinstance(v, str) else float(f"{v:.4g}") for k, v in point.items()}
-
-
-def measure_table(name: str, results: dict[str, Any], data: Path) -> None:
-    """The points of one table that are still to be measured, each written as soon as it is there."""
-    X = np.load(data / "embeddings" / name / "vectors.npy")
+def bounds(X: NDArray[Any]) -> dict[str, Any]:
+    """The bound at bits from a quarter to seven."""
     squares = spectrum(X).singular_values ** 2
-    limit = [[bits / 4, float(f"{bound(squares, bits / 4):.4g}")] for bits in range(1, 29)]
-    result = results.setdefault(name, {"points": []})
-    known = {point["codec"]: point for point in result["points"]}
-    result.update(shape=list(X.shape), bound=limit, points=[])
-    evaluation = Evaluation(
-        as_source(X), resolve_measures(list(MEASURES)), Engine(resolve_threads(None))
-    )
-    wanted = codecs(X.shape)
-    for codec in wanted:
-        point = known.get(codec) or measure(X, codec, evaluation, squares)
-        known[codec] = point
-        result["points"] = [known[c] for c in wanted if c in known]
-        POINTS.write_text(json.dumps(results, indent=1) + "\n")
-        print(" ".join(f"{value:<12}" for value in point.values()), flush=True)
+    return {"bound": [[bits / 4, bound(squares, bits / 4)] for bits in range(1, 29)]}
+
+
+def measured(bench: Bench, codec: str) -> dict[str, Any]:
+    """What a point holds beside its key."""
+    return bench.compress(codec)[1]
+
+
+def run(points: Points, names: Iterable[str], quick: bool) -> None:
+    """Measure what is missing."""
+    for name in names:
+        X = load_table(name, QUICK_ROWS if quick else None)
+        bench = Bench(name, X, MEASURES)
+        shared = {"table": name, "rows": len(X)}
+        points.get({**shared, "codec": BOUND}, partial(bounds, X))
+        for codec in codecs(X.shape)[: QUICK_CODECS if quick else None]:
+            points.get({**shared, "codec": codec}, partial(measured, bench, codec))
 
 
 def family(codec: str) -> str:
@@ -172,64 +133,65 @@ def family(codec: str) -> str:
     return codec.rpartition(":")[0]
 
 
-def draw(results: dict[str, Any]) -> None:
+def draw(points: Iterable[dict[str, Any]]) -> None:
     """The figure: squared error and lost overlap against bits for each table."""
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     measures = {
         "squared_error": "squared error (of the table's square)",
         "overlap_lost": "lost overlap (1 - EOS)",
     }
-    shown = [name for name in NAMES if name in results]
+    by_table: dict[str, list[dict[str, Any]]] = {}
+    for point in points:
+        by_table.setdefault(point["table"], []).append(point)
     figure, axes = plt.subplots(
-        2, len(shown), squeeze=False, figsize=(5 * len(shown), 9), sharex=True, sharey="row"
+        2, len(by_table), squeeze=False, figsize=(5 * len(by_table), 9), sharex=True, sharey="row"
     )
-    for column, name in enumerate(shown):
-        result = results[name]
-        families: dict[str, list[dict[str, Any]]] = {}
-        for point in sorted(result["points"], key=lambda point: point["bits"]):
-            families.setdefault(family(point["codec"]), []).append(point)
+    for column, (name, own) in enumerate(by_table.items()):
+        theory = next(point["bound"] for point in own if point["codec"] == BOUND)
         limits = {
-            "squared_error": result["bound"],
-            "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in result["bound"]],
+            "squared_error": theory,
+            "overlap_lost": [[bits, 2.0 ** (-2 * bits)] for bits, _ in theory],
         }
+        families: dict[str, list[dict[str, Any]]] = {}
+        for point in sorted((p for p in own if "bits" in p), key=lambda point: point["bits"]):
+            families.setdefault(family(point["codec"]), []).append(point)
         for row, key in enumerate(measures):
             axis = axes[row, column]
             limit = np.array(limits[key]).T
             axis.fill_between(*limit, 1e-9, color="0.93")
-            axis.plot(*limit, color="black", linestyle=":", label="Gaussian bound")
+            axis.plot(*limit, color="black", linestyle=":", label=BOUND)
             for each, style in DRAWN.items():
-                points = families.get(each, [])
-                line = [[p["bits"] for p in points], [p[key] for p in points]]
-                axis.plot(*line, label=each.replace("+", " + "), markersize=5, **style)
+                line = families.get(each, [])
+                values = [[p["bits"] for p in line], [p[key] for p in line]]
+                axis.plot(*values, label=each.replace("+", " + "), markersize=5, **style)
             axis.set(yscale="log", xlim=(0, 7), ylim=(1e-4, 1.2))
             axis.grid(alpha=0.3)
-        axes[0, column].set_title("{} ({:,} x {})".format(name, *result["shape"]))
+        axes[0, column].set_title(f"{EMBEDDINGS[name]} ({own[0]['rows']:,} rows)")
         axes[1, column].set_xlabel("bits per entry, everything counted")
     for axis, label in zip(axes[:, 0], measures.values(), strict=True):
         axis.set_ylabel(label)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=5)
     figure.tight_layout(rect=(0, 0.09, 1, 1))
-    figure.savefig(FIGURE, metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": FIGURE.stem}):  # the same points make the same file
+        figure.savefig(FIGURE, metadata={"Date": None})
 
 
 def main() -> None:
     """Measure, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="name")
-    parser.add_argument("--again", action="store_true", help="measure known points again")
-    parser.add_argument("--plot", action="store_true", help="draw the points of the last run")
+    parser.add_argument("names", nargs="*", default=list(EMBEDDINGS), metavar="name")
+    parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
+    parser.add_argument("--plot", action="store_true", help="draw the points there are")
     arguments = parser.parse_args()
-    results = json.loads(POINTS.read_text()) if POINTS.exists() else {}
-    if arguments.plot:
-        draw(results)
-        return
-    data = Path(os.environ.get("EMCOMP_DATA", ROOT.parent / "shared" / "data"))
-    for name in arguments.names:
-        print(name)
-        if arguments.again:
-            results.pop(name, None)
-        measure_table(name, results, data)
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            run(Points(Path(folder) / POINTS.name, KEY), arguments.names[:1], True)
+    elif arguments.plot:
+        draw(Points(POINTS, KEY))
+    else:
+        run(Points(POINTS, KEY), arguments.names, False)
 
 
 if __name__ == "__main__":
