@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from experiments.contextual import KEY, wanted
+from experiments.contextual import KEY, run_codecs, wanted
 from experiments.data import DOCS, MINILM, data_folder, load_table
 from experiments.measuring import Bench, once
 from experiments.points import Points
@@ -106,34 +106,24 @@ class Probe:
 
 
 def run(points: Points, seeds: int, quick: bool) -> None:
-    """Measure what is missing, all codecs with one seed before the next."""
+    """Measure what is missing."""
     X = load_table(MINILM)
-    bench = Bench(MINILM, X)
     probes = {name: Probe(name, 100 if quick else _MOST) for name in FORMATS}
-
-    @once
-    def encoder() -> Encoder:
-        made = Encoder(torch.bfloat16)
-        made.use_table(X)
-        for probe in probes.values():
-            probe.tune(made)
-        return made
+    encoder = once(partial(Encoder, torch.bfloat16))
 
     def score(rows: Any) -> dict[str, float]:
         encoder().use_table(rows)
         return {f"{name}_probe": probe.score(encoder()) for name, probe in probes.items()}
 
-    def measure(method: str, codec: str, seed: int) -> dict[str, Any]:
-        table = bench.table(codec, seed)
-        bits = table.bits_per_entry
-        return {"method": method, "bits": bits, **score(table.decode(threads=1))}
+    def original() -> dict[str, float]:
+        encoder().use_table(X)
+        for probe in probes.values():
+            probe.tune(encoder())
+        return score(X)
 
-    shared = {"table": MINILM, "rows": len(X)}
-    original = {**shared, "codec": "float:32", "budget": 32, "seed": 0}
-    points.get(original, lambda: {"method": "uncompressed", "bits": 32, **score(X)})
-    for method, codec, budget, seed in wanted(X.shape, seeds, quick):
-        key = {**shared, "codec": codec, "budget": budget, "seed": seed}
-        points.get(key, partial(measure, method, codec, seed))
+    codecs = wanted(X.shape, seeds, quick)
+    bench = Bench(MINILM, X)
+    run_codecs(points, bench, codecs, once(original), lambda t: score(t.decode(threads=1)))
 
 
 def main() -> None:

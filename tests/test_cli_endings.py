@@ -1,7 +1,6 @@
 """How the program ends: exit codes, interrupts, full disks, pipes."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import emcomp
-from emcomp.cli import program
+from cli_runner import invoke, run
 
 PACKAGE = Path(emcomp.__file__).parent.parent
 
@@ -30,19 +28,6 @@ def table_path(tmp_path):
     path = tmp_path / "table.emcomp"
     emcomp.compress(np.float32([[1, 2], [3, 4]]), "uniform:4", words=["cat", "dog"]).save(path)
     return path
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(program, [str(a) for a in arguments], prog_name="emcomp")
-
-
-def run(*arguments, code=0):
-    result = invoke(*arguments)
-    assert result.exit_code == code, (result.output, result.exception)
-    assert "Traceback" not in result.output
-    if code:
-        assert re.fullmatch(r"emcomp: error: [^\n]+\n", result.stderr)
-    return result
 
 
 def start(*arguments, **options):

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from emcomp.codec import Codec
-from emcomp.errors import InputError
 from emcomp.table import CompressedEmbedding
 from emcomp.torch import operators
-from emcomp.torch.table import TableModule, check_ids, compress_weight, refuse
+from emcomp.torch.table import TableModule, check_ids, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -80,14 +79,8 @@ class Embedding(TableModule):
         Raises:
             InputError: for ``freeze=False``, and as the class.
         """
-        if not freeze:
-            raise InputError("freeze=False: gradients stop at a compressed table")
-        refuse(options)
-        table = compress_weight(embeddings, codec, threads)
-        module = cls.from_table(
-            table, padding_idx, dtype=embeddings.dtype, device=embeddings.device, **options
-        )
-        if module.padding_row is not None and table.dim == embeddings.shape[1]:
+        module = cls._from_weight(embeddings, freeze, padding_idx, codec, threads, options)
+        if module.padding_row is not None and module.embedding_dim == embeddings.shape[1]:
             module.padding_row.copy_(embeddings.detach()[module.padding_idx])
         return module
 

@@ -10,7 +10,7 @@ from torch import nn
 from emcomp.codec import Codec
 from emcomp.errors import InputError
 from emcomp.torch import operators
-from emcomp.torch.table import TableModule, check_ids, compress_weight, refuse
+from emcomp.torch.table import TableModule, check_ids, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,13 +83,7 @@ class EmbeddingBag(TableModule):
         Raises:
             InputError: for ``freeze=False``, and as the class.
         """
-        if not freeze:
-            raise InputError("freeze=False: gradients stop at a compressed table")
-        refuse(options)
-        table = compress_weight(embeddings, codec, threads)
-        return cls.from_table(
-            table, padding_idx, dtype=embeddings.dtype, device=embeddings.device, **options
-        )
+        return cls._from_weight(embeddings, freeze, padding_idx, codec, threads, options)
 
     @classmethod
     def from_module(

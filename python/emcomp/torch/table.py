@@ -133,6 +133,24 @@ class TableModule(nn.Module):
             np.copyto(getattr(module, module._names[name]).numpy(), tensor)
         return module.to(device)
 
+    @classmethod
+    def _from_weight(
+        cls,
+        weight: torch.Tensor,
+        freeze: bool,
+        padding_idx: int | None,
+        codec: str | Codec,
+        threads: int | None,
+        options: Mapping[str, Any],
+    ) -> Self:
+        """A module with a weight, compressed; rows come out in its type, on its device."""
+        if not freeze:
+            raise InputError("freeze=False: gradients stop at a compressed table")
+        refuse(options)
+        table = compress_weight(weight, codec, threads)
+        made = {"dtype": weight.dtype, "device": weight.device, **options}
+        return cls.from_table(table, padding_idx, **made)
+
     # What it is
 
     @property
