@@ -173,11 +173,12 @@ def out_of_core(folder: Path, sizes: list[int]) -> None:
             ("evaluate", run("evaluate", path, out)),
         ):
             passes = found.read / size
-            share = passes * reading["warm"] / found.seconds
+            shares = [passes * seconds / found.seconds for seconds in reading.values()]
+            share = " / ".join(f"{share:.0%}" for share in shares)
             memory = f"{found.anonymous / 1e6:.0f} / {found.resident / 1e6:.0f}"
             print(
                 f"{rows:>11,} {name:>9} {found.seconds:>7.2f} {rows / found.seconds / 1e6:>7.2f} "
-                f"{share:>11.1%} {memory:>12} {passes:.2f}"
+                f"{share:>11} {memory:>12} {passes:.2f}"
             )
         print(f"announced: {plan}")
         path.unlink()
