@@ -1,9 +1,9 @@
 """What compressing the word piece table of a frozen encoder does to linear probes on GLUE tasks.
 
 all-MiniLM-L6-v2 with its table replaced encodes the sentences of RTE, CoLA and SST-2, and logistic
-regression on its vectors is trained and judged on the development set; a pair is the absolute
-difference of its vectors and their product. The penalty is chosen on the uncompressed table, on a
-fifth of the training set. Points are kept in ``docs/evidence/glue.json``; `experiments.evidence` makes
+regression on its vectors is trained; a pair is the absolute difference of its vectors and their
+product. SST-2 is judged on its development set; the other two, whose development sets are small, in
+five folds of all there is. The penalty is chosen on the uncompressed table. Points are kept in ``docs/evidence/glue.json``; `experiments.evidence` makes
 the tables.
 """
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 POINTS = DOCS / "evidence" / "glue.json"
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+FOLDS = 5
 _MOST = 9000
 """Examples to train on: SST-2 has 67,349, phrases for the most part."""
 
@@ -60,23 +61,31 @@ def accuracy(found: NDArray[Any], labels: NDArray[Any]) -> float:
     return float((found == labels).mean())
 
 
+def read_examples(form: Format, split: str, limit: int) -> list[list[str]]:
+    """Fields of the examples of a file, at most so many, evenly spaced."""
+    path = data_folder() / "glue" / form.folder / f"{split}.tsv"
+    lines = path.read_text(encoding="utf-8").splitlines()[form.header :]
+    return [line.split("\t") for line in lines[:: -(-len(lines) // limit)]]
+
+
 class Probe:
     """A task: its sentences, and the linear model on their vectors."""
 
     def __init__(self, name: str, limit: int) -> None:
         self._score: Callable[..., float] = matthews if name == "cola" else accuracy
         form = FORMATS[name]
-        examples = {}
-        for split in ("train", "dev"):
-            path = data_folder() / "glue" / form.folder / f"{split}.tsv"
-            lines = path.read_text(encoding="utf-8").splitlines()[form.header :]
-            chosen = lines[:: -(-len(lines) // limit)] if split == "train" else lines[:limit]
-            examples[split] = [line.split("\t") for line in chosen]
-        both = examples["train"] + examples["dev"]
-        labels = [example[form.label] in ("1", "entailment") for example in both]
+        dev, train = (read_examples(form, split, limit) for split in ("dev", "train"))
+        examples = dev + train
+        labels = [example[form.label] in ("1", "entailment") for example in examples]
         self._labels = np.array(labels, np.int64)
-        self._sentences = [[example[i] for example in both] for i in form.sentences]
-        self._train = np.arange(len(both)) < len(examples["train"])
+        self._sentences = [[example[i] for example in examples] for i in form.sentences]
+        number = np.arange(len(examples))
+        fold = number % FOLDS
+        self._tests = [fold == f for f in range(FOLDS)]
+        self._development = fold == 1
+        if name == "sst2":  # its phrases are parts of its sentences
+            self._tests = [number < len(dev)]
+            self._development = (number >= len(dev)) & (fold == 1)
         self._penalty = 0.0
 
     def _features(self, encoder: Encoder) -> NDArray[np.float32]:
@@ -88,21 +97,20 @@ class Probe:
         return features
 
     def tune(self, encoder: Encoder) -> None:
-        """Choose the penalty, every fifth example of the training set being held out."""
-        X, y = self._features(encoder)[self._train], self._labels[self._train]
-        held = np.arange(len(y)) % 5 == 0
+        """Choose the penalty on a part of what is trained on, or on a fold."""
+        X, y, held = self._features(encoder), self._labels, self._development
+        seen = ~held & ~self._tests[0]
 
         def score(penalty: float) -> float:
-            found = predict((X[~held], y[~held]), X[held], penalty)
-            return self._score(found, y[held])
+            return self._score(predict((X[seen], y[seen]), X[held], penalty), y[held])
 
         self._penalty = max(PENALTIES, key=score)
 
     def score(self, encoder: Encoder) -> float:
-        """Of the development set: accuracy, or Matthews correlation for CoLA."""
-        X, train = self._features(encoder), self._train
-        found = predict((X[train], self._labels[train]), X[~train], self._penalty)
-        return self._score(found, self._labels[~train])
+        """Accuracy, or Matthews correlation for CoLA, over all tests."""
+        X, y = self._features(encoder), self._labels
+        found = [predict((X[~test], y[~test]), X[test], self._penalty) for test in self._tests]
+        return self._score(np.concatenate(found), np.concatenate([y[test] for test in self._tests]))
 
 
 def run(points: Points, seeds: int, quick: bool) -> None:

@@ -1,20 +1,18 @@
 """Reproduce the correlation and selection tables of May et al. (2019) from their published points.
 
-Needs ``may2019/points.json`` under the folder that EMCOMP_DATA names (default ``../shared/data``
-beside the project). Prints every table beside the reference figures, says which digits differ, and
+Needs ``may2019/points.json`` under the folder that EMCOMP_DATA names. Prints every table beside the reference figures, says which digits differ, and
 writes ``docs/may2019.md``.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
+
+from experiments.data import DOCS, data_folder
 
 from emcomp.selection_error import Point, SelectionError, evaluate_selection
 
-ROOT = Path(__file__).resolve().parent.parent
 EMBEDDINGS = {"GloVe-6B": "glove400k", "fastText": "fasttext1m", "Wiki'17": "glove-wiki400k-am"}
 TASKS = {"SQuAD": "qa_best-f1", "SST": "sentiment_sst_test-acc"}
 METHODS = ("kmeans", "uniform_det", "dccl", "dim_reduction")
@@ -66,6 +64,13 @@ OTHER_TASKS = {
     "MPQA": ("sentiment_mpqa_test-acc", "-0.60 -0.55 -0.41"),
     "BLEU": ("translation_BLEU4", "-0.03 -0.33 -0.06"),
 }
+
+
+def load_points() -> dict[str, Any]:
+    """The authors' file."""
+    path = data_folder() / "may2019" / "points.json"
+    points: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return points
 
 
 def read_points(
@@ -176,9 +181,7 @@ def compare(data: dict[str, Any]) -> Comparison:
 
 def main() -> None:
     """Print and write the tables."""
-    folder = Path(os.environ.get("EMCOMP_DATA", ROOT.parent / "shared" / "data"))
-    points = (folder / "may2019" / "points.json").read_text(encoding="utf-8")
-    comparison = compare(json.loads(points))
+    comparison = compare(load_points())
     agreed = comparison.figures - len(comparison.mismatches)
     differences = [f"- {line}" for line in comparison.mismatches]
     summary = (
@@ -187,7 +190,7 @@ def main() -> None:
     )
     text = "\n".join([summary, "", *differences, "", *comparison.lines])
     print(text)
-    (ROOT / "docs" / "may2019.md").write_text(INTRODUCTION + text, encoding="utf-8")
+    (DOCS / "may2019.md").write_text(INTRODUCTION + text, encoding="utf-8")
 
 
 INTRODUCTION = """# May et al. (2019) from their published points
