@@ -64,6 +64,30 @@ def test_no_other_widths_of_as_many_bytes_have_a_smaller_error(budget: int) -> N
     assert error(chosen) <= min(error(bits) for bits in every if bits.sum() == budget) + 1e-12
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 70), st.floats(0, 1), st.floats(0, 4), st.integers(0, 2**32 - 1))
+def test_no_other_widths_of_groups_have_a_smaller_error(
+    dim: int, part: float, spread: float, seed: int
+) -> None:
+    mean_squares = np.exp(spread * np.random.default_rng(seed).standard_normal(dim))
+    budget = 1 + round(part * (dim - 1))
+    widths = allocate_widths(mean_squares, budget)
+    assert row_bytes(widths) <= budget
+    strongest_first = np.sort(mean_squares)[::-1]
+    smallest = np.append(0.0, np.full(budget, np.inf))  # errors of all groups so far, by bytes
+    for first in range(0, dim, 8):
+        group = strongest_first[first : first + 8]
+        every = []
+        for bits in range(9):
+            used = (group.size * bits + 7) // 8
+            before = smallest[: max(0, budget + 1 - used)]
+            shifted = np.append(np.full(min(used, budget + 1), np.inf), before)
+            every.append(shifted + group.sum() * _GAUSSIAN_ERROR[bits])
+        smallest = np.min(every, axis=0)
+    error = float((mean_squares * _GAUSSIAN_ERROR[widths]).sum())
+    np.testing.assert_allclose(error, smallest.min(), rtol=1e-9)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
 def test_widths_fill_their_bytes_and_strong_columns_have_more_bits(

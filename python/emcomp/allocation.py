@@ -33,14 +33,14 @@ _GAUSSIAN_ERROR = np.array(
 def allocate_widths(mean_squares: NDArray[np.float64], budget: int) -> NDArray[np.uint8]:
     """Bits of each column, 0 to 8, for the least squared error that fits a number of bytes a row.
 
-    Columns are taken for Gaussian, and get their bits in groups of eight of similar strength. Bit
-    after bit goes to the group whose error it makes smallest: the integer form of reverse
-    water-filling, which is optimal as each bit of a group gains less than the one before (Shoham
+    Columns are taken for Gaussian, and get their bits in groups of eight of similar strength. Byte
+    after byte goes to the group whose error it makes smallest: the integer form of reverse
+    water-filling, which is optimal as each byte of a group gains less than the one before (Shoham
     and Gersho 1988).
 
     Args:
         mean_squares: of the columns, array (dim,).
-        budget: bytes of a row, at most ``dim``; all of them are used.
+        budget: bytes of a row, 1 to ``dim``; all of them are used.
 
     Returns:
         Array (dim,).
@@ -50,12 +50,13 @@ def allocate_widths(mean_squares: NDArray[np.float64], budget: int) -> NDArray[n
     starts = np.arange(0, dim, _GROUP)
     sizes = np.minimum(_GROUP, dim - starts)
     strengths = np.add.reduceat(mean_squares[strongest_first], starts)
-    gains = (strengths[:, None] * -np.diff(_GAUSSIAN_ERROR)).ravel()
-    costs = np.diff((sizes[:, None] * np.arange(_WIDEST + 1) + 7) // 8, axis=1).ravel()
-    best_first = np.argsort(-gains, kind="stable")
-    taken = best_first[np.cumsum(costs[best_first]) <= budget]
+    # What 0, 1, ... 8 bytes hold; a last group of fewer columns has no use for as many.
+    bits = np.minimum(8 * np.arange(_WIDEST + 1) // sizes[:, None], _WIDEST)
+    gains = strengths[:, None] * -np.diff(_GAUSSIAN_ERROR[bits], axis=1)
+    best_first = np.argsort(-gains, axis=None, kind="stable")
+    taken = np.bincount(best_first[:budget] // _WIDEST, minlength=starts.size)
     widths = np.empty(dim, np.uint8)
-    widths[strongest_first] = np.repeat(np.bincount(taken // _WIDEST, minlength=starts.size), sizes)
+    widths[strongest_first] = np.repeat(bits[np.arange(starts.size), taken], sizes)
     return widths
 
 
