@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from math import ceil
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.checks import check_bits, check_tensors, refuse_nonfinite
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
@@ -70,16 +72,21 @@ class Allocate(Codec):
     back as zeros.
 
     Attributes:
-        bits: mean bits of an entry, 1 to 8.
+        bits: mean bits of an entry, any number above 0 and up to 8. A row's codes have the whole
+            bytes that are just enough, k bytes for ``8 * k / dim`` bits.
     """
 
     name: ClassVar[str] = "allocate"
     size_fields: ClassVar[tuple[str, ...]] = ("bits",)
+    fractional_sizes: ClassVar[tuple[str, ...]] = ("bits",)
 
-    bits: int
+    bits: float
 
     def __post_init__(self) -> None:
-        check_bits(self.bits)
+        number = isinstance(self.bits, (int, float)) and not isinstance(self.bits, bool)
+        if not (number and 0 < self.bits <= _WIDEST):
+            raise InputError(f"bits must be a number above 0 and up to 8, not {self.bits!r}")
+        object.__setattr__(self, "bits", float(self.bits))
 
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized."""
@@ -87,7 +94,12 @@ class Allocate(Codec):
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Codes, and the columns' widths, scales and levels."""
         rows, dim = shape
-        return rows * _core.row_bytes(dim, self.bits) + dim * (1 + 4) + _LEVELS * 4
+        return rows * self.row_bytes(dim) + dim * (1 + 4) + _LEVELS * 4
+
+    def row_bytes(self, dim: int) -> int:
+        """Bytes of the codes of a row, one at least so that some columns have bits."""
+        bits = Fraction(self.bits).limit_denominator(1_000_000)  # what floats are rounded from
+        return max(1, ceil(dim * bits / 8))
 
     def fit(self, source: Source, engine: Engine) -> FittedAllocate:
         """Find the widths from the Gram matrix, the levels in another pass.
@@ -98,7 +110,7 @@ class Allocate(Codec):
         rows, dim = source.shape
         refuse_nonfinite(source, engine)
         mean_squares = gram_matrix(View(source, "the table"), engine).diagonal() / rows
-        widths = allocate_widths(mean_squares, _core.row_bytes(dim, self.bits))
+        widths = allocate_widths(mean_squares, self.row_bytes(dim))
         scales = np.sqrt(mean_squares).astype(np.float32)
         found = engine.fill("levels", source, partial(WidthHistograms, widths, scales))
         levels = np.zeros(_LEVELS, np.float32)
