@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def test_errors_of_gaussian_levels_are_those_of_lloyds_iteration() -> None:
         np.testing.assert_allclose(error, _GAUSSIAN_ERROR[bits], rtol=2e-3)
 
 
-@pytest.mark.parametrize("budget", [1, 3, 8, 17, 23, 24])
+@pytest.mark.parametrize("budget", [1, 2, 3, 8, 17, 23, 24])
 def test_no_other_widths_of_as_many_bytes_have_a_smaller_error(budget: int) -> None:
     mean_squares = RANDOM.permutation(np.repeat([9.0, 1.0, 0.2], 8))
     widths = allocate_widths(mean_squares, budget)
@@ -64,16 +66,48 @@ def test_no_other_widths_of_as_many_bytes_have_a_smaller_error(budget: int) -> N
     assert error(chosen) <= min(error(bits) for bits in every if bits.sum() == budget) + 1e-12
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 70), st.floats(0, 1), st.floats(0, 4), st.integers(0, 2**32 - 1))
+def test_no_other_widths_of_groups_have_a_smaller_error(
+    dim: int, part: float, spread: float, seed: int
+) -> None:
+    mean_squares = np.exp(spread * np.random.default_rng(seed).standard_normal(dim))
+    budget = 1 + round(part * (dim - 1))
+    widths = allocate_widths(mean_squares, budget)
+    assert row_bytes(widths) <= budget
+    strongest_first = np.sort(mean_squares)[::-1]
+    smallest = np.append(0.0, np.full(budget, np.inf))  # errors of all groups so far, by bytes
+    for first in range(0, dim, 8):
+        group = strongest_first[first : first + 8]
+        every = []
+        for bits in range(9):
+            used = (group.size * bits + 7) // 8
+            before = smallest[: max(0, budget + 1 - used)]
+            shifted = np.append(np.full(min(used, budget + 1), np.inf), before)
+            every.append(shifted + group.sum() * _GAUSSIAN_ERROR[bits])
+        smallest = np.min(every, axis=0)
+    error = float((mean_squares * _GAUSSIAN_ERROR[widths]).sum())
+    np.testing.assert_allclose(error, smallest.min(), rtol=1e-9)
+
+
 @settings(max_examples=80, deadline=None)
-@given(st.integers(1, 300), st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
+@given(
+    st.integers(1, 300),
+    st.floats(1e-3, 8),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+    st.booleans(),
+)
 def test_widths_fill_their_bytes_and_strong_columns_have_more_bits(
-    dim: int, bits: int, seed: int, some_zero: bool
+    dim: int, bits: float, seed: int, zero: float, equal: bool
 ) -> None:
     random = np.random.default_rng(seed)
-    mean_squares = np.exp(3 * random.standard_normal(dim)) * (random.random(dim) > some_zero * 0.5)
-    budget = (dim * bits + 7) // 8
+    mean_squares = np.exp(0 if equal else 3 * random.standard_normal(dim)) * np.ones(dim)
+    mean_squares[random.random(dim) < zero] = 0
+    budget = math.ceil(dim * bits / 8)
     widths = allocate_widths(mean_squares, budget)
     assert row_bytes(widths) == budget
+    assert 1 <= widths.max() <= 8
     full = widths[np.argsort(-mean_squares, kind="stable")][: dim // 8 * 8].astype(int)
     assert (np.diff(full) <= 0).all()
 
@@ -94,15 +128,72 @@ def decoded_by_hand(compressed: emcomp.CompressedEmbedding) -> NDArray[np.float3
 
 
 @pytest.mark.parametrize("dim", [1, 7, 8, 9, 63, 64, 65, 257])
-@pytest.mark.parametrize("bits", [1, 3, 8])
-def test_rows_are_levels_times_scales(dim: int, bits: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", ["0.01", "0.25", "0.5", "0.85", "1", "1.5", "3", "3.3", "8"])
+def test_rows_are_levels_times_scales(dim: int, bits: str, tmp_path: Path) -> None:
     X = table(50, dim)
     compressed = emcomp.compress(X, f"allocate:{bits}")
     expected = decoded_by_hand(compressed)
     np.testing.assert_array_equal(compressed.decode(), expected)
+    codes = [tensor for name, tensor in compressed.tensors.items() if name.startswith("codes")]
+    assert sum(tensor.shape[1] for tensor in codes) == math.ceil(dim * Fraction(bits) / 8)
     assert compressed.nbytes == compressed.codec.nbytes(X.shape)
     compressed.save(tmp_path / "table.emcomp")
-    np.testing.assert_array_equal(emcomp.open(tmp_path / "table.emcomp").decode(), expected)
+    opened = emcomp.open(tmp_path / "table.emcomp")
+    assert str(opened.codec) == f"allocate:{bits}"
+    assert opened.nbytes == compressed.nbytes
+    np.testing.assert_array_equal(opened.decode(), expected)
+
+
+@pytest.mark.parametrize(
+    ("bits", "dim", "row_bytes"),
+    [
+        (0.56, 100, 7),
+        (0.57, 100, 8),
+        (0.07, 800, 7),
+        (0.0001, 257, 1),
+        (5e-324, 9, 1),
+        (1.1, 80, 11),
+    ],
+)
+def test_bits_count_as_the_numbers_that_floats_are_rounded_from(
+    bits: float, dim: int, row_bytes: int
+) -> None:
+    codec = emcomp.Allocate(bits)
+    shape = (1000, dim)
+    assert codec.nbytes(shape) == 1000 * row_bytes + 5 * dim + 4 * 510
+    assert emcomp.parse_codec(f"principal+{codec}").nbytes(shape) == (
+        1000 * (row_bytes + 2) + 9 * dim + 4 * 510 + 2 * dim * dim
+    )
+
+
+@given(st.integers(1, 5000), st.data())
+def test_every_number_of_bytes_can_be_asked_for(dim: int, data: st.DataObject) -> None:
+    wanted = data.draw(st.integers(1, dim))
+    codec = emcomp.Allocate(8 * wanted / dim)
+    assert codec.row_bytes(dim) == wanted
+    assert emcomp.parse_codec(str(codec)) == codec
+
+
+@pytest.mark.parametrize("codec", ["allocate:{}", "principal(0.0,scales=none)+allocate:{}"])
+def test_squared_error_falls_as_bits_grow(codec: str) -> None:
+    X = table(1000, 63)
+    lost = [
+        squared_error(X, emcomp.compress(X, codec.format(bits)).decode())
+        for bits in (0.1, 0.25, 0.5, 0.85, 1, 1.5, 2, 3.3, 5, 8)
+    ]
+    assert (np.diff(lost) < 0).all()
+
+
+@pytest.mark.parametrize("bits", [0.5, 2.75])
+def test_writing_it_as_it_is_made_gives_the_same_table(bits: float, tmp_path: Path) -> None:
+    X = table(600, 20)
+    np.save(tmp_path / "X.npy", X)
+    whole = emcomp.compress(X, f"allocate:{bits}")
+    out = tmp_path / "shards"
+    emcomp.compress(tmp_path / "X.npy", f"allocate:{bits}", out=out, shard_rows=250)
+    opened = emcomp.open(out)
+    assert opened.nbytes == whole.nbytes
+    np.testing.assert_array_equal(opened.decode(), whole.decode())
 
 
 def test_lookups_bags_and_neighbours_agree_with_rows() -> None:
@@ -138,11 +229,12 @@ def test_any_type_and_layout_gives_the_table_of_its_values(kind: str) -> None:
     )
 
 
-def test_rows_do_not_depend_on_threads() -> None:
+@pytest.mark.parametrize("codec", ["allocate:3", "allocate:0.85"])
+def test_rows_do_not_depend_on_threads(codec: str) -> None:
     X = table(9000, 13)
-    expected = emcomp.compress(X, "allocate:3", threads=1).tensors
+    expected = emcomp.compress(X, codec, threads=1).tensors
     for threads in (2, 3):
-        got = emcomp.compress(X, "allocate:3", threads=threads).tensors
+        got = emcomp.compress(X, codec, threads=threads).tensors
         for name, tensor in expected.items():
             np.testing.assert_array_equal(got[name], tensor)
 
@@ -193,9 +285,9 @@ def test_zero_and_constant_columns() -> None:
     assert np.isfinite(emcomp.compress(X[:3], "principal+allocate:2").decode()).all()
 
 
-@pytest.mark.parametrize("bits", [0, 9, True, 2.5])
-def test_other_widths_are_refused(bits: Any) -> None:
-    with pytest.raises(InputError, match="bits"):
+@pytest.mark.parametrize("bits", [0, -0.5, 8.01, 9, True, np.nan, np.inf, "2", None])
+def test_other_bits_are_refused(bits: Any) -> None:
+    with pytest.raises(InputError, match="bits must be a number above 0 and up to 8"):
         emcomp.Allocate(bits)
 
 

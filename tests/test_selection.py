@@ -145,6 +145,13 @@ def test_default_candidates_come_from_every_codec_but_three():
             assert str(candidate) == name
 
 
+def test_transform_coding_is_among_the_defaults_of_32_times_smaller():
+    rows, dim = 100_000, 300
+    sizes = {c: emcomp.parse_codec(c).nbytes((rows, dim)) for c in default_candidates((rows, dim))}
+    fit = {codec for codec, nbytes in sizes.items() if nbytes <= rows * dim * 4 // 32}
+    assert {codec for codec in fit if "allocate" in codec} == {"principal+allocate:0.5"}
+
+
 def test_select_tries_the_defaults_that_fit():
     result = select(X, "17x")
     assert {c.codec for c in result.ranked} >= {"uniform:1", "uniform:1(granularity=row)"}

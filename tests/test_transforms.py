@@ -33,6 +33,7 @@ CODECS = [
     "rotate+pq:3x4",
     "autoencoder:5(epochs=2,batch=16)+uniform:8",
     "principal+allocate:3",
+    "principal(0.5)+allocate:0.85",
     "principal(0.0,centre=none,scales=none)+allocate:1",
 ]
 RANDOM = np.random.default_rng(5)

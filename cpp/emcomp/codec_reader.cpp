@@ -76,6 +76,7 @@ class CodecReader {
  private:
   ReaderPointer transformed(const StageTensors& from, std::size_t index, std::int64_t dim) const {
     const Transform& transform = find_transform(from);
+    from.check(from.sizes().size() <= 1, "its name is followed by several numbers");
     const std::string inner = from.prefix + kTransformPrefix;
     if (transform.map == Map::kNone) {
       from.check(from.size(0, 1) == dim, "rows have " + std::to_string(dim) + " columns");
@@ -111,7 +112,7 @@ class CodecReader {
   static constexpr const char* kTransformPrefix = "transform.";
 
   std::vector<Stage> stages_;
-  Stage kept_{.text = "float:32", .name = "float", .sizes = {32}, .options = {}};
+  Stage kept_{.text = "float:32", .name = "float", .sizes = {"32"}, .options = {}};
   std::int64_t rows_;
   const Tensors& tensors_;
 };

@@ -18,6 +18,16 @@ std::string_view take_until(std::string_view& rest, char mark) {
   return part;
 }
 
+// Whether it is digits, or digits, a point and digits.
+bool is_number(std::string_view text) {
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  const std::size_t point = text.find('.');
+  return digits(text.substr(0, point)) &&
+         (point == std::string_view::npos || digits(text.substr(point + 1)));
+}
+
 Stage parse_stage(std::string_view text) {
   const auto fail = [&] {
     throw FormatError("'" + std::string(text) + "' is not a codec; one is like 'uniform:4'");
@@ -39,8 +49,8 @@ Stage parse_stage(std::string_view text) {
   }
   stage.name = take_until(head, ':');
   while (!head.empty()) {
-    stage.sizes.push_back(whole_number(take_until(head, 'x')));
-    if (stage.sizes.back() < 0) fail();
+    stage.sizes.emplace_back(take_until(head, 'x'));
+    if (!is_number(stage.sizes.back())) fail();
   }
   return stage;
 }

@@ -13,7 +13,7 @@ namespace emcomp {
 struct Stage {
   std::string text;
   std::string name;
-  std::vector<std::int64_t> sizes;             // after the colon, joined by 'x'
+  std::vector<std::string> sizes;  // after the colon, joined by 'x': numbers, some with a point
   std::map<std::string, std::string> options;  // the one without a name has the key ""
 
   // The value of an option, or `otherwise` where it is left out.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -78,10 +79,22 @@ ReaderPointer optimized_product(const StageTensors& from, std::int64_t rows, std
   return make_transformed_reader(product(from, rows, dim), std::move(decoding));
 }
 
+// The mean bits of an entry, which need not be whole: widths of columns say all that decoding
+// needs.
+void check_mean_bits(const StageTensors& from, int most) {
+  from.check(from.stage.sizes.size() == 1, "its name must be followed by 1 number");
+  const std::string& text = from.stage.sizes[0];
+  double bits = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
+  from.check(error == std::errc{} && bits > 0 && bits <= most,
+             "its bits must be above 0 and up to " + std::to_string(most));
+}
+
 // Codes of each width but 0, in tensors of their own, for the columns that have it.
 ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
   constexpr int kWidest = 8;
   constexpr std::int64_t kLevels = 510;  // of all widths, 2 + 4 + ... + 256
+  check_mean_bits(from, kWidest);
   from.check_dtype("widths", "U8");
   const std::uint8_t* widths = from.tensor("widths", {dim}).bytes.data();
   const float* scales = from.floats("scales", {dim});
@@ -132,7 +145,8 @@ ReaderPointer compositional(const StageTensors& from, std::int64_t rows, std::in
   from.check(shape.size() == 3 && shape[1] >= 2 && shape[1] <= 256 &&
                  std::has_single_bit(static_cast<std::uint64_t>(shape[1])),
              "codebooks must have 2 to 256 codewords, a power of two");
-  from.check(from.stage.sizes.size() != 2 || from.stage.sizes == Shape{shape[0], shape[1]},
+  const Shape sizes = from.sizes();
+  from.check(sizes.size() != 2 || sizes == Shape{shape[0], shape[1]},
              "the codebooks have the shape " + shape_text(shape));
   const int bits = std::countr_zero(static_cast<std::uint64_t>(shape[1]));
   return additive(from, rows, dim, shape[0], bits);

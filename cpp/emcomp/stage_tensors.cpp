@@ -21,10 +21,19 @@ void StageTensors::check(bool good, const std::string& problem) const {
   if (!good) fail(problem);
 }
 
+Shape StageTensors::sizes() const {
+  Shape sizes;
+  for (const std::string& text : stage.sizes) {
+    sizes.push_back(whole_number(text));
+    check(sizes.back() >= 0, "'" + text + "' is not a whole number of at most 18 digits");
+  }
+  return sizes;
+}
+
 std::int64_t StageTensors::size(std::size_t which, std::size_t count) const {
   check(stage.sizes.size() == count, "its name must be followed by " + std::to_string(count) +
                                          (count == 1 ? " number" : " numbers"));
-  return stage.sizes[which];
+  return sizes()[which];
 }
 
 int StageTensors::bits(std::size_t which, std::size_t count, std::int64_t most) const {

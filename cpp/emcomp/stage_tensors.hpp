@@ -28,7 +28,10 @@ struct StageTensors {
   [[noreturn]] void fail(const std::string& problem) const;
   void check(bool good, const std::string& problem) const;
 
-  // One of the `count` sizes that must stand after the stage's name.
+  // The sizes after the stage's name, whole numbers all.
+  Shape sizes() const;
+
+  // One of the `count` sizes, whole numbers, that must stand after the stage's name.
   std::int64_t size(std::size_t which, std::size_t count) const;
   int bits(std::size_t which, std::size_t count, std::int64_t most) const;
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from math import ceil
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.checks import check_bits, check_tensors, refuse_nonfinite
+from emcomp.checks import check_tensors, refuse_nonfinite
 from emcomp.codec import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import FormatError, InputError
@@ -33,14 +35,14 @@ _GAUSSIAN_ERROR = np.array(
 def allocate_widths(mean_squares: NDArray[np.float64], budget: int) -> NDArray[np.uint8]:
     """Bits of each column, 0 to 8, for the least squared error that fits a number of bytes a row.
 
-    Columns are taken for Gaussian, and get their bits in groups of eight of similar strength. Bit
-    after bit goes to the group whose error it makes smallest: the integer form of reverse
-    water-filling, which is optimal as each bit of a group gains less than the one before (Shoham
+    Columns are taken for Gaussian, and get their bits in groups of eight of similar strength. Byte
+    after byte goes to the group whose error it makes smallest: the integer form of reverse
+    water-filling, which is optimal as each byte of a group gains less than the one before (Shoham
     and Gersho 1988).
 
     Args:
         mean_squares: of the columns, array (dim,).
-        budget: bytes of a row, at most ``dim``; all of them are used.
+        budget: bytes of a row, 1 to ``dim``; all of them are used.
 
     Returns:
         Array (dim,).
@@ -50,12 +52,13 @@ def allocate_widths(mean_squares: NDArray[np.float64], budget: int) -> NDArray[n
     starts = np.arange(0, dim, _GROUP)
     sizes = np.minimum(_GROUP, dim - starts)
     strengths = np.add.reduceat(mean_squares[strongest_first], starts)
-    gains = (strengths[:, None] * -np.diff(_GAUSSIAN_ERROR)).ravel()
-    costs = np.diff((sizes[:, None] * np.arange(_WIDEST + 1) + 7) // 8, axis=1).ravel()
-    best_first = np.argsort(-gains, kind="stable")
-    taken = best_first[np.cumsum(costs[best_first]) <= budget]
+    # What 0, 1, ... 8 bytes hold; a last group of fewer columns has no use for as many.
+    bits = np.minimum(8 * np.arange(_WIDEST + 1) // sizes[:, None], _WIDEST)
+    gains = strengths[:, None] * -np.diff(_GAUSSIAN_ERROR[bits], axis=1)
+    best_first = np.argsort(-gains, axis=None, kind="stable")
+    taken = np.bincount(best_first[:budget] // _WIDEST, minlength=starts.size)
     widths = np.empty(dim, np.uint8)
-    widths[strongest_first] = np.repeat(np.bincount(taken // _WIDEST, minlength=starts.size), sizes)
+    widths[strongest_first] = np.repeat(bits[np.arange(starts.size), taken], sizes)
     return widths
 
 
@@ -69,16 +72,21 @@ class Allocate(Codec):
     back as zeros.
 
     Attributes:
-        bits: mean bits of an entry, 1 to 8.
+        bits: mean bits of an entry, any number above 0 and up to 8. A row's codes have the whole
+            bytes that are just enough, k bytes for ``8 * k / dim`` bits.
     """
 
     name: ClassVar[str] = "allocate"
     size_fields: ClassVar[tuple[str, ...]] = ("bits",)
+    fractional_sizes: ClassVar[tuple[str, ...]] = ("bits",)
 
-    bits: int
+    bits: float
 
     def __post_init__(self) -> None:
-        check_bits(self.bits)
+        number = isinstance(self.bits, (int, float)) and not isinstance(self.bits, bool)
+        if not (number and 0 < self.bits <= _WIDEST):
+            raise InputError(f"bits must be a number above 0 and up to 8, not {self.bits!r}")
+        object.__setattr__(self, "bits", float(self.bits))
 
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized."""
@@ -86,7 +94,12 @@ class Allocate(Codec):
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Codes, and the columns' widths, scales and levels."""
         rows, dim = shape
-        return rows * _core.row_bytes(dim, self.bits) + dim * (1 + 4) + _LEVELS * 4
+        return rows * self.row_bytes(dim) + dim * (1 + 4) + _LEVELS * 4
+
+    def row_bytes(self, dim: int) -> int:
+        """Bytes of the codes of a row, one at least so that some columns have bits."""
+        bits = Fraction(self.bits).limit_denominator(1_000_000)  # what floats are rounded from
+        return max(1, ceil(dim * bits / 8))
 
     def fit(self, source: Source, engine: Engine) -> FittedAllocate:
         """Find the widths from the Gram matrix, the levels in another pass.
@@ -97,7 +110,7 @@ class Allocate(Codec):
         rows, dim = source.shape
         refuse_nonfinite(source, engine)
         mean_squares = gram_matrix(View(source, "the table"), engine).diagonal() / rows
-        widths = allocate_widths(mean_squares, _core.row_bytes(dim, self.bits))
+        widths = allocate_widths(mean_squares, self.row_bytes(dim))
         scales = np.sqrt(mean_squares).astype(np.float32)
         found = engine.fill("levels", source, partial(WidthHistograms, widths, scales))
         levels = np.zeros(_LEVELS, np.float32)

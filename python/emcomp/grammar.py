@@ -2,7 +2,8 @@
 
 A string is stages joined by ``+``, each ``name:size(option=value,...)``; options at their defaults
 are left out, and the one option that a stage is mostly about needs no name: ``uniform:4``,
-``uniform:2(granularity=row)``, ``whiten(0.5)+uniform:3``.
+``uniform:2(granularity=row)``, ``whiten(0.5)+uniform:3``. Sizes are whole numbers, or decimal
+fractions where a stage has use for them: ``allocate:0.85``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from emcomp.errors import InputError
 
@@ -20,6 +23,8 @@ class Stage:
     name: ClassVar[str]
     size_fields: ClassVar[tuple[str, ...]]
     """Fields written after the colon, joined by ``x``; the others are options."""
+    fractional_sizes: ClassVar[tuple[str, ...]] = ()
+    """Those of them that need not be whole numbers."""
     short_size_fields: ClassVar[tuple[str, ...]] = ()
     """Fields of a second, shorter size that some stages have, from which they work out the other.
     A stage has the one or the other; the fields that it does not have are None."""
@@ -35,7 +40,7 @@ class Stage:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         short = any(getattr(self, name) is None for name in self.size_fields)
         size_fields = self.short_size_fields if short else self.size_fields
-        size = "x".join(str(getattr(self, name)) for name in size_fields)
+        size = "x".join(_size_text(getattr(self, name)) for name in size_fields)
         options = [
             str(value) if field.name == self.main_option else f"{field.name}={value}"
             for field in sorted(fields, key=lambda field: field.name != self.main_option)
@@ -62,6 +67,11 @@ def default_candidates(shape: tuple[int, int]) -> list[str]:
     return [candidate for stage in _stages.values() for candidate in stage.candidates(shape)]
 
 
+def _size_text(size: float) -> str:
+    """The shortest text of a number, without an exponent: 2 for 2.0."""
+    return str(size) if isinstance(size, int) else np.format_float_positional(size, trim="-")
+
+
 def _number_or_text(text: str) -> int | float | str:
     try:
         return int(text) if text.isdecimal() else float(text)
@@ -72,6 +82,8 @@ def _number_or_text(text: str) -> int | float | str:
 _STAGE = re.compile(
     r"(?P<name>[a-z_]+)(:(?P<size>[^()]*))?(\((?P<options>[^()]*)\))?", re.ASCII | re.DOTALL
 )
+_WHOLE = re.compile(r"\d+", re.ASCII)
+_DECIMAL = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _JOINT = re.compile(r"\+(?![^()]*\))")
 
 
@@ -86,12 +98,14 @@ def _parse_stage(text: str) -> Stage:
     sizes = match["size"].split("x") if match["size"] else []
     short = len(sizes) == len(kind.short_size_fields) > 0
     size_fields = kind.short_size_fields if short else kind.size_fields
-    if len(sizes) != len(size_fields) or not all(s.isdecimal() for s in sizes):
+    numbers = [_DECIMAL if field in kind.fractional_sizes else _WHOLE for field in size_fields]
+    if len(sizes) != len(numbers) or not all(map(re.fullmatch, numbers, sizes)):
         forms = [kind.size_fields, *filter(None, (kind.short_size_fields,))]
         wanted = " or ".join(":".join(filter(None, (kind.name, "x".join(f)))) for f in forms)
-        numbers = " with whole numbers" if kind.size_fields else ""
-        raise InputError(f"codec {text!r}: expected {wanted}{numbers}")
-    settings.update(zip(size_fields, map(int, sizes), strict=True))
+        if kind.size_fields:
+            wanted += " with a number" if kind.fractional_sizes else " with whole numbers"
+        raise InputError(f"codec {text!r}: expected {wanted}")
+    settings.update(zip(size_fields, map(_number_or_text, sizes), strict=True))
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for position, option in enumerate(filter(None, (match["options"] or "").split(","))):
         key, equals, value = option.partition("=")

@@ -40,6 +40,7 @@ CODECS = [
     "opq:5x4(rotations=2)",
     "opq:33x3(rotations=1,map_dtype=float32)",
     "principal+allocate:3",
+    "allocate:0.5",
     "principal(0.0,centre=none,scales=none)+allocate:1",
     "autoencoder:8(epochs=1)+uniform:6",
     "autoencoder:8(epochs=1,activation=elu)",
@@ -230,6 +231,7 @@ def test_mutated_files_are_read_or_refused_as_by_python(library, vectors, tmp_pa
         "uniform:3(granularity=8)",
         "svd:4+rotate(scales=row)+pq:2x3",
         "dccl:2x4(epochs=1)",
+        "allocate:2.5",
     ):
         emcomp.compress(vectors[:40, :9], codec, words=WORDS[:40]).save(path)
         originals.append(path.read_bytes())
@@ -254,6 +256,41 @@ def test_mutated_files_are_read_or_refused_as_by_python(library, vectors, tmp_pa
             ids = np.arange(expected.shape[0])
             np.testing.assert_array_equal(table.lookup(ids), expected.lookup(ids))
     assert min(agreed.values()) > 100, agreed
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "good"),
+    [
+        *(("allocate:0.5", f"allocate:{size}", True) for size in ("007", "8.0", "1.3")),
+        *(("allocate:0.5", f"allocate:{size}", False) for size in ("8.1", "0.0", "9.9", ".50")),
+        *(("allocate:0.5", f"allocate:{size}", False) for size in ("05.", "...", "5e0", "1x2")),
+        *(("allocate:0.5", f"allocate:{size}", False) for size in ("+05", "-05", "nan", "inf")),
+        ("uniform:4(clip=100.0)", "uniform:4(clip=001.0)", True),
+        ("uniform:4(clip=100.0)", "uniform:4.0(clip=1.0)", False),
+        ("svd:8+uniform:4(clip=100.0)", "svd:8.0+uniform:4(clip=1.0)", False),
+        ("dccl:2(epochs=1,seed=100)", "dccl:2.0(epochs=1,seed=1)", False),
+        ("dccl:2x4(epochs=1,seed=100)", "dccl:2x4.0(epochs=1,seed=1)", False),
+    ],
+)
+def test_sizes_that_need_not_be_whole_are_those_of_python(
+    library, vectors, tmp_path, written, instead, good
+):
+    path = tmp_path / "table.emcomp"
+    emcomp.compress(vectors, written).save(path)
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    assert data[:end].count(written.encode()) == 1
+    header = data[:end].replace(written.encode(), instead.encode())
+    path.write_bytes(seal(header) + data[end:])
+    status = python_status(path)
+    assert (status == library_binding.OK) == good
+    if good:
+        with Table(library, path) as table:
+            np.testing.assert_array_equal(table.lookup([3, 5]), emcomp.open(path).lookup([3, 5]))
+    else:
+        with pytest.raises(StatusError) as raised:
+            Table(library, path)
+        assert raised.value.status == status
 
 
 def test_errors_belong_to_threads(library, path):

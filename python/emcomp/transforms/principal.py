@@ -140,8 +140,8 @@ class Principal(AxisPowers):
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
-        """1 to 6 bits per entry."""
-        return [f"{cls.name}+allocate:{bits}" for bits in range(1, 7)]
+        """Half a bit to 6 bits per entry."""
+        return [f"{cls.name}+allocate:{bits}" for bits in (0.5, 1, 2, 3, 4, 5, 6)]
 
     def importance(self, mean_squares: Matrix) -> NDArray[np.float32]:
         """The inverse of their mean squares."""
