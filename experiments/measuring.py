@@ -65,20 +65,23 @@ def is_known(template: str) -> bool:
     return True
 
 
-def largest(template: str, shape: tuple[int, int], nbytes: float, limit: int) -> str | None:
-    """The codec with the largest number up to ``limit``, for ``{}``, that fits so many bytes.
+def largest(
+    template: str, shape: tuple[int, int], nbytes: float, limit: int, unit: float = 1
+) -> str | None:
+    """The codec with the most units up to ``limit`` of them, for ``{}``, that fits so many bytes.
 
     None if 1 is too large.
     """
 
-    def size(number: int) -> int:
-        return emcomp.parse_codec(template.format(number)).nbytes(shape)
+    def codec(number: int) -> str:
+        return template.format(f"{number * unit:g}")
 
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if size(middle) <= nbytes else (low, middle - 1)
-    return template.format(low) if low else None
+        fits = emcomp.parse_codec(codec(middle)).nbytes(shape) <= nbytes
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return codec(low) if low else None
 
 
 def compress_timed(

@@ -21,6 +21,8 @@ RIVALS = {
     "rotated": "rotate(scales=row)+kmeans:BITS",
     "whitened": "whiten+kmeans:BITS",
     "whitened, power 1": "whiten(1.0)+kmeans:BITS",
+    "allocated": "principal+allocate:{}",
+    "allocated, power 0": "principal(0.0)+allocate:{}",
     "pca": "pca:{}",
     "pca, 4 bits": "pca:{}+uniform:4",
     "pca, 2 bits": "pca:{}+uniform:2",
@@ -36,6 +38,8 @@ RIVALS = {
 }
 """BITS is the bits of an entry; {} is the largest number that fits. A whitened code is as wide as a
 plain one, and its map and the scales of its rows come on top: see the bits of each point."""
+UNITS = {"allocated": 0.01, "allocated, power 0": 0.01}
+"""What the number is counted in where it is not whole: hundredths of a bit."""
 HALF_BIT = {"dccl": "dccl:{}x4(refine=0)", "dccl, refined": "dccl:{}x4"}
 """Methods that say it otherwise at half a bit."""
 
@@ -52,6 +56,8 @@ def rivals(shape: tuple[int, int], bits: float) -> Iterator[tuple[str, str]]:
         if "BITS" in template:
             yield method, template.replace("BITS", str(int(bits)))
         else:
-            codec = largest(template, shape, SLACK * rows * dim * bits / 8, dim)
+            unit = UNITS.get(method, 1)
+            limit = round(bits / unit) if method in UNITS else dim
+            codec = largest(template, shape, SLACK * rows * dim * bits / 8, limit, unit)
             if codec is not None and f":{dim}+" not in codec:
                 yield method, codec

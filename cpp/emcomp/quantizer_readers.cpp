@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <limits>
+#include <locale>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,9 +85,10 @@ ReaderPointer optimized_product(const StageTensors& from, std::int64_t rows, std
 void check_mean_bits(const StageTensors& from, int most) {
   from.check(from.stage.sizes.size() == 1, "its name must be followed by 1 number");
   const std::string& text = from.stage.sizes[0];
+  std::istringstream number(text);
+  number.imbue(std::locale::classic());
   double bits = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
-  from.check(error == std::errc{} && bits > 0 && bits <= most,
+  from.check((number >> bits) && bits > 0 && bits <= most,
              "its bits must be above 0 and up to " + std::to_string(most));
 }
 
