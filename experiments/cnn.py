@@ -27,7 +27,7 @@ import emcomp
 
 POINTS = DOCS / "evidence" / "cnn.json"
 KEY = ("table", "rows", "codec", "budget", "seed")
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 QUICK = ("uniform",)
 _FILTERS, _WIDTHS, _BATCH = 100, (3, 4, 5), 50
 _SORTED = 20

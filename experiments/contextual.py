@@ -80,7 +80,7 @@ def run(points: Points, seeds: int, quick: bool) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="of codecs that have one")
+    parser.add_argument("--seeds", type=int, default=3, help="of codecs that have one")
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,19 +1,22 @@
-"""Tables and figures of ``docs/evidence.md`` from the raw points in ``docs/evidence``.
+"""Tables and figures of the evidence from the raw points in ``docs/evidence``.
 
-The document's text is written by hand; a table stands between ``<!-- name -->`` and ``<!-- end -->``
-and is written again from the points. Figures go to ``docs/images``. Nothing is measured here.
+The text of ``docs/evidence.md`` and ``docs/evidence/tables.md`` is written by hand; a table stands
+between ``<!-- name -->`` and ``<!-- end -->`` and is written again from the points. Figures go to
+``docs/images``. Nothing is measured here.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from statistics import mean, stdev
 
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS
 from experiments.evidence_figures import draw
 from experiments.evidence_points import (
+    CHOSEN_BY,
     PUBLISHED_METHODS,
     STUDIES,
     Point,
@@ -25,9 +28,10 @@ from experiments.evidence_selection import by_measure, correlation, error, gap
 from experiments.rivals import BITS, RIVALS
 from experiments.tables import figure, markdown
 
-DOCUMENT = DOCS / "evidence.md"
+DOCUMENTS = (DOCS / "evidence.md", DOCS / "evidence" / "tables.md")
 ROOM = 1.05
 """What a codec may take beyond a size: rows of 100 bits are 13 bytes."""
+_PLACE = re.compile(r"<!-- (?P<name>[^>]+) -->\n.*?<!-- end -->", re.DOTALL)
 BUDGETS = (8, 4, 2, 1, 0.5)
 
 
@@ -78,7 +82,7 @@ def choice(points: list[Point]) -> str:
     lines = []
     for bits in BUDGETS:
         cells = [f"{32 / bits:g}x"]
-        for name, headings in STUDIES.items():
+        for name, headings in CHOSEN_BY.items():
             kept = retained([p for p in points if p["table"] == name], headings, bits)
             best = sorted(kept, key=lambda label: -kept[label])[:3]
             cells.append(", ".join(f"{label} {kept[label]:.1%}" for label in best))
@@ -88,12 +92,12 @@ def choice(points: list[Point]) -> str:
 
 def retained(points: list[Point], headings: Iterable[str], bits: float) -> dict[str, float]:
     """Mean share of the uncompressed scores that codecs of at most so many bits keep."""
-    own = groups(p for p in points if "cnn_sst2" not in p)
+    own = groups(p for p in points if all(heading in p for heading in headings))
     base = own.pop(("uncompressed", 32), [{}])[0]
     found = {}
     for (method, _), group in own.items():
         if group[0]["bits"] <= bits * ROOM:
-            shares = [mean(p[h] for p in group) / base[h] for h in headings if h in group[0]]
+            shares = [mean(p[h] for p in group) / base[h] for h in headings]
             found[f"{method} ({group[0]['bits']:.2f})"] = mean(shares)
     return found
 
@@ -118,7 +122,7 @@ def precision(points: list[Point]) -> str:
 def perplexity(points: list[Point]) -> str:
     """Perplexity by method and ratio."""
     own = groups(points)
-    ratios = sorted({point["budget"] for point in points if point["method"] != "uncompressed"})
+    ratios = sorted({ratio for method, ratio in own if method != "uncompressed"})
     lines = []
     for method in dict.fromkeys(method for method, _ in own):
         cells = [method]
@@ -127,6 +131,22 @@ def perplexity(points: list[Point]) -> str:
             cells.append(spread([p["perplexity"] for p in group], 1) if group else "")
         lines.append(cells)
     return markdown(["method", *(f"{ratio:g}x" for ratio in ratios)], lines)
+
+
+def losses(points: list[Point]) -> str:
+    """Perplexity and direction by method and ratio; perplexity with the lengths of rows restored."""
+    lengths = list(dict.fromkeys(point["lengths"] for point in points))
+    own: dict[tuple[str, float], dict[str, list[Point]]] = {}
+    for point in points:
+        by_lengths = own.setdefault((point["method"], point["budget"]), {})
+        by_lengths.setdefault(point["lengths"], []).append(point)
+    lines = []
+    for (method, ratio), found in own.items():
+        if len(found) > 1:
+            distance = mean(p["mean_cosine_distance"] for p in found[lengths[0]])
+            cells = [spread([p["perplexity"] for p in found[which]], 1) for which in lengths]
+            lines.append([method, f"{ratio:g}x", figure(distance), *cells])
+    return markdown(["method", "size", "cosine distance", *lengths], lines)
 
 
 def theorem_1(points: list[Point]) -> str:
@@ -164,38 +184,46 @@ def theorem_2(points: list[Point]) -> str:
     return markdown(["table", "bits", "bound", "it bounds", "`uniform`", "estimate"], lines)
 
 
+def filled(tables: Mapping[str, str], place: re.Match[str]) -> str:
+    """A place with its table."""
+    return f"<!-- {place['name']} -->\n\n{tables[place['name']]}\n<!-- end -->"
+
+
 def main() -> None:
-    """Write the tables into the document and draw the figures."""
+    """Write the tables into the documents and draw the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.parse_args()
     words, contextual = load("words"), load("contextual")
     words += with_measures(load("cnn"), words)
+    contextual += with_measures(load("glue"), contextual)
     both = words + contextual
     masked, theory = load("masked"), load("theory")
+    decoded = [point for point in masked if point["lengths"] == "as decoded"]
     tables = {
         "choice": choice(both),
         "scores skip-gram": scores(words, SGNS),
         "scores GloVe": scores(words, GLOVE),
         "scores MiniLM": scores(contextual, MINILM),
-        "correlation": by_measure(both + masked, None, correlation),
+        "correlation": by_measure(both + decoded, None, correlation),
         "correlation, published methods": by_measure(both, PUBLISHED_METHODS, correlation),
-        "error": by_measure(both + masked, None, error),
-        "gap": by_measure(both + masked, None, gap),
-        "perplexity": perplexity(masked),
+        "error": by_measure(both + decoded, None, error),
+        "error, published methods": by_measure(both, PUBLISHED_METHODS, error),
+        "gap": by_measure(both + decoded, None, gap),
+        "perplexity": perplexity(decoded),
+        "losses": losses(masked),
         "precision": precision(load("precision")),
         "theorem 1": theorem_1(theory),
         "theorem 2": theorem_2(theory),
         "sizes": sizes(both),
     }
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for name, table in tables.items():
-        place = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        match = place.search(text)
-        if match is None:
-            raise SystemExit(f"{DOCUMENT} has no place for the table {name!r}")
-        text = f"{text[: match.start()]}{match[1]}\n{table}\n{match[2]}{text[match.end() :]}"
-    DOCUMENT.write_text(text, encoding="utf-8")
-    draw(both, theory, load("precision"))
+    unused = set(tables)
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        unused -= set(_PLACE.findall(text))
+        document.write_text(_PLACE.sub(partial(filled, tables), text), encoding="utf-8")
+    if unused:
+        raise SystemExit(f"no document has a place for {', '.join(sorted(unused))}")
+    draw(both, theory, load("precision"), decoded)
 
 
 if __name__ == "__main__":

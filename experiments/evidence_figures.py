@@ -10,14 +10,18 @@ from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS
 IMAGES = DOCS / "images"
 PANELS = (
     (SGNS, "sentences"),
+    (SGNS, "CNN"),
     (SGNS, "similarity"),
     (SGNS, "analogies"),
     (GLOVE, "sentences"),
     (GLOVE, "similarity"),
     (MINILM, "STS-B"),
+    (MINILM, "SST-2 probe"),
 )
 UNITS = {
     "sentences": "mean accuracy of four sets",
+    "CNN": "accuracy on SST-2",
+    "SST-2 probe": "accuracy",
     "similarity": "mean rank correlation of three sets",
     "analogies": "share of right answers",
     "STS-B": "rank correlation",
@@ -33,10 +37,12 @@ STYLES = {
     "opq": ("tab:purple", "v", ":"),
     "dccl": ("tab:brown", "D", "-"),
     "dccl, refined": ("tab:brown", "D", ":"),
+    "allocated": ("magenta", "p", "-"),
     "pca": ("tab:gray", "x", "-"),
     "pca, 4 bits": ("black", ".", "-"),
     "pca, 2 bits": ("black", ".", ":"),
     "svd": ("tab:gray", "x", ":"),
+    "svd, allocated": ("magenta", "p", ":"),
     "direction, 4 bits": ("tab:olive", "+", "-"),
     "direction, 2 bits": ("tab:olive", "x", ":"),
     "autoencoder": ("tab:orange", "+", ":"),
@@ -47,13 +53,26 @@ LOW = ("pca", "svd", "autoencoder", "direction")
 Point = dict[str, Any]
 
 
-def draw(points: list[Point], theory: list[Point], precision: list[Point]) -> None:
-    """All figures of which there are points."""
+LATENTS = {"float32 latents": ":", "8 bits": "--", "4 bits": "-"}
+FACTORIZATIONS = {"svd": "tab:gray", "autoencoder": "tab:orange", "direction": "tab:olive"}
+QUANTIZERS = {
+    "uniform": "tab:blue",
+    "rotate(scales=row)+kmeans": "tab:green",
+    "whiten+kmeans": "tab:red",
+    "principal+allocate": "magenta",
+}
+"""What is drawn of the language model, and how."""
+
+
+def draw(
+    points: list[Point], theory: list[Point], precision: list[Point], masked: list[Point]
+) -> None:
+    """All figures."""
     draw_tasks(points)
     draw_measure(points)
     draw_theory(theory)
-    if precision:
-        draw_precision(precision)
+    draw_precision(precision)
+    draw_perplexity(masked)
 
 
 def _save(figure: Any, name: str) -> None:
@@ -69,7 +88,7 @@ def draw_tasks(points: list[Point]) -> None:
     """Scores over the bits of an entry, everything counted."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 3, figsize=(14, 8), sharex=True)
+    figure, axes = plt.subplots(2, 4, figsize=(18, 8.5), sharex=True)
     for axis, (name, heading) in zip(axes.flat, PANELS, strict=True):
         own = [point for point in points if point["table"] == name and heading in point]
         for method, (colour, marker, line) in STYLES.items():
@@ -218,4 +237,45 @@ def draw_precision(points: list[Point]) -> None:
     axes[0].legend()
     figure.tight_layout()
     _save(figure, "evidence_precision")
+    plt.close(figure)
+
+
+def draw_perplexity(points: list[Point]) -> None:
+    """Perplexity over the bits of an entry: factorizations with latents of all kinds, quantizers."""
+    import matplotlib.pyplot as plt
+
+    styles = {
+        f"{method}, {latents}": (colour, line)
+        for method, colour in FACTORIZATIONS.items()
+        for latents, line in LATENTS.items()
+    }
+    styles.update({method: (colour, "-") for method, colour in QUANTIZERS.items()})
+    figure, axis = plt.subplots(figsize=(9, 5.5))
+    for method, (colour, line) in styles.items():
+        by_size: dict[float, list[Point]] = {}
+        for point in points:
+            if point["method"] == method:
+                by_size.setdefault(point["budget"], []).append(point)
+        found = sorted(by_size.values(), key=lambda group: group[0]["bits"])
+        axis.errorbar(
+            [group[0]["bits"] for group in found],
+            [mean(p["perplexity"] for p in group) for group in found],
+            yerr=[_deviation(group, "perplexity") for group in found],
+            color=colour,
+            linestyle=line,
+            marker="o" if method in QUANTIZERS else "x",
+            markersize=4,
+            linewidth=1,
+            label=method,
+        )
+    for point in points:
+        if point["method"] == "uncompressed":
+            axis.axhline(point["perplexity"], color="black", linewidth=0.8, linestyle="--")
+    axis.set(xscale="log", yscale="log", ylabel="perplexity of masked word pieces")
+    axis.set_xticks([3, 4, 6, 8, 12], ["3", "4", "6", "8", "12"], minor=False)
+    axis.set_xticks([], minor=True)
+    axis.set_xlabel("bits per entry, everything counted")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize="small")
+    figure.tight_layout()
+    _save(figure, "evidence_perplexity")
     plt.close(figure)

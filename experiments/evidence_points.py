@@ -16,13 +16,22 @@ TASKS = {
     "analogies": ("google",),
     "CNN": ("cnn_sst2",),
     "STS-B": ("sts_b_spearman",),
+    "SST-2 probe": ("sst2_probe",),
+    "CoLA probe": ("cola_probe",),
+    "RTE probe": ("rte_probe",),
 }
 """What is averaged under a heading."""
 STUDIES = {
     SGNS: ("sentences", "CNN", "similarity", "analogies"),
     GLOVE: ("sentences", "similarity", "analogies"),
+    MINILM: ("STS-B", "SST-2 probe", "CoLA probe", "RTE probe"),
+}
+CHOSEN_BY = {
+    SGNS: ("sentences", "similarity", "analogies"),
+    GLOVE: ("sentences", "similarity", "analogies"),
     MINILM: ("STS-B",),
 }
+"""Headings that say which codec keeps most."""
 Point = dict[str, Any]
 
 
@@ -43,6 +52,15 @@ PUBLISHED_METHODS = ("uniform", "uniform, stochastic", "k-means", "dccl", "svd")
 """What May et al. compared; the rank-k table with all its columns stands for the k columns."""
 
 
+PUBLISHED_MEASURES = {
+    "overlap_lost": "1-EOS",
+    "pip_loss": "PIP",
+    "delta": "Delta",
+    "delta_max": "Delta_max",
+}
+"""What `experiments.may2019` calls them."""
+
+
 def load(name: str) -> list[Point]:
     """Points of a study; task scores under their headings as well.
 
@@ -53,8 +71,6 @@ def load(name: str) -> list[Point]:
     for point in points:
         if "perplexity" in point:
             point["budget"], point["MLM"] = point["target"], -math.log(point["perplexity"])
-            if point["lengths"] != "as decoded":
-                point["method"] += f", lengths: {point['lengths']}"
         for heading, tasks in TASKS.items():
             if all(task in point for task in tasks):
                 point[heading] = mean(point[task] for task in tasks)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from experiments import may2019
 from experiments.data import EMBEDDINGS, MINILM
-from experiments.evidence_points import HIGHER, MEASURES, STUDIES, Point, groups
+from experiments.evidence_points import (
+    HIGHER,
+    MEASURES,
+    PUBLISHED_MEASURES,
+    PUBLISHED_METHODS,
+    STUDIES,
+    Point,
+    groups,
+)
 from experiments.rivals import BITS
 from experiments.tables import markdown
 
@@ -42,7 +51,10 @@ def by_measure(
     methods: Collection[str] | None,
     cell: Callable[[emcomp.SelectionError], str],
 ) -> str:
-    """A figure of every measure for every study and heading; the best of a column in bold."""
+    """A figure of every measure for every study and heading; the best of a column in bold.
+
+    Beside those of the published methods stand the published figures, from the authors' points.
+    """
     columns = [(name, heading) for name, headings in STUDIES.items() for heading in headings]
     results = {
         column: selection(points, *column, methods) for column in [*columns, (MINILM, "MLM")]
@@ -53,17 +65,23 @@ def by_measure(
         [label, *(cell(result[key]) for result in found.values())]
         for key, label in MEASURES.items()
     ]
-    return markdown(header, bold_smallest(lines))
+    bold_smallest(lines)
+    if methods is PUBLISHED_METHODS:
+        header += [f"*{task} {embedding}*" for task, embedding in may2019.COLUMNS]
+        published = may2019.results(may2019.load_points())
+        for line, key in zip(lines, MEASURES, strict=True):
+            name = PUBLISHED_MEASURES.get(key)
+            line += [cell(result[name]) if name else "" for result in published]
+    return markdown(header, lines)
 
 
-def bold_smallest(lines: list[list[str]]) -> list[list[str]]:
+def bold_smallest(lines: list[list[str]]) -> None:
     """The smallest first number of each column in bold."""
     for column in range(1, len(lines[0])):
         numbers = [float(line[column].split()[0]) for line in lines]
         for line, number in zip(lines, numbers, strict=True):
             if number == min(numbers):
                 line[column] = f"**{line[column]}**"
-    return lines
 
 
 def correlation(result: emcomp.SelectionError) -> str:

@@ -96,6 +96,11 @@ def read_points(
     return points
 
 
+def results(data: dict[str, Any]) -> list[dict[str, SelectionError]]:
+    """How well each measure chooses, for every pair of COLUMNS."""
+    return [evaluate_selection(read_points(data, e, TASKS[task])) for task, e in COLUMNS]
+
+
 class Comparison:
     """Tables of our figures beside the published ones."""
 
@@ -136,15 +141,15 @@ class Comparison:
 def compare(data: dict[str, Any]) -> Comparison:
     """Every table, from the content of points.json."""
 
-    def results(embedding: str, task: str, **options: Any) -> dict[str, SelectionError]:
+    def result(embedding: str, task: str, **options: Any) -> dict[str, SelectionError]:
         methods = options.pop("methods", METHODS)
         return evaluate_selection(read_points(data, embedding, task, methods), **options)
 
     def column(attribute: str, name: str, where: list[dict[str, SelectionError]]) -> list[float]:
         return [getattr(result[name], attribute) for result in where]
 
-    found = [results(embedding, TASKS[task]) for task, embedding in COLUMNS]
-    crossed = [results(e, TASKS["SQuAD"], across_seeds=True) for e in EMBEDDINGS]
+    found = results(data)
+    crossed = [result(e, TASKS["SQuAD"], across_seeds=True) for e in EMBEDDINGS]
     columns = [f"{task} {embedding}" for task, embedding in COLUMNS]
     comparison = Comparison()
     for title, attribute, published, where in (
@@ -162,7 +167,7 @@ def compare(data: dict[str, Any]) -> Comparison:
         "Spearman correlation of 1-EOS, stochastic rounding",
         list(EMBEDDINGS),
         {
-            name: [results(e, task, methods=rounded)["1-EOS"].spearman or 0.0 for e in EMBEDDINGS]
+            name: [result(e, task, methods=rounded)["1-EOS"].spearman or 0.0 for e in EMBEDDINGS]
             for name, task in TASKS.items()
         },
         STOCHASTIC,
@@ -171,7 +176,7 @@ def compare(data: dict[str, Any]) -> Comparison:
         "Spearman correlation of 1-EOS, other tasks",
         list(EMBEDDINGS),
         {
-            name: [results(e, task)["1-EOS"].spearman or 0.0 for e in EMBEDDINGS]
+            name: [result(e, task)["1-EOS"].spearman or 0.0 for e in EMBEDDINGS]
             for name, (task, _) in OTHER_TASKS.items()
         },
         {name: values for name, (_, values) in OTHER_TASKS.items()},

@@ -27,6 +27,7 @@ RIVALS = {
     "pca, 4 bits": "pca:{}+uniform:4",
     "pca, 2 bits": "pca:{}+uniform:2",
     "svd": "svd:{}",
+    "svd, allocated": "svd:{}+allocate:2",
     "autoencoder": "autoencoder:{}",
     "direction": "direction:{}",
     "direction, 4 bits": "direction:{}+rotate(scales=row)+uniform:4",
