@@ -82,8 +82,9 @@ def codecs(shape: tuple[int, int]) -> list[str]:
     for method in FACTORIZATIONS:
         for ratio in RATIOS:
             for latents in LATENTS:
-                codec = largest(f"{method}:{{}}{latents}", shape, 4 * rows * dim / ratio, dim - 1)
-                found += [codec] if codec else []
+                codec = largest(f"{method}:{{}}{latents}", shape, 4 * rows * dim / ratio, dim)
+                if codec is not None and codec != f"{method}:{dim}{latents}":
+                    found.append(codec)
     for method, sizes in CODEWORDS.items():
         found += [f"{method}:{int(bits * dim / 8)}x8" for bits in sizes]
     return found
