@@ -67,8 +67,8 @@ class ResidualQuantization(Codec):
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:
-        """Eight and sixteen bytes a row."""
-        return [str(cls(stages, 8)) for stages in (8, 16)] if shape[0] >= 256 else []
+        """Eight bytes a row: with more of them other codebooks lose less."""
+        return [str(cls(8, 8))] if shape[0] >= 256 else []
 
     def check(self, shape: tuple[int, int]) -> None:
         """Raise InputError for more codewords than rows to learn them from."""

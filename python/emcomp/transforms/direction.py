@@ -16,7 +16,7 @@ from emcomp.gram import Matrix, checked_gram, chunks
 from emcomp.grammar import register
 from emcomp.sources import Source
 from emcomp.transforms.axes import NAME, top_eigenvectors
-from emcomp.transforms.factorization import InvertedProjection, ranks_to_try
+from emcomp.transforms.factorization import InvertedProjection, most_latents
 from emcomp.transforms.linear import ENCODER, FittedTransform, map_of
 
 _MOST_PASSES = 30
@@ -175,8 +175,9 @@ class Direction(InvertedProjection):
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:
-        """A quarter and half of the dimensions, in float16."""
-        return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
+        """Latents of 4 bits, at one and two bits per entry."""
+        template = f"{cls.name}:{{}}+rotate(scales=row)+uniform:4"
+        return [codec for bits in (1, 2) for codec in most_latents(template, shape, bits)]
 
     def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Find the projection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from emcomp.checks import is_whole
-from emcomp.codec import Info, RowTensor, Tensors
+from emcomp.codec import Info, RowTensor, Tensors, parse_codec
 from emcomp.engine import Engine
 from emcomp.errors import InputError
 from emcomp.grammar import register
@@ -90,10 +91,18 @@ class InvertedProjection(Projection):
         return tensors
 
 
-def ranks_to_try(shape: tuple[int, int]) -> list[int]:
-    """A quarter and half of the dimensions, where the table has as many rows."""
+def most_latents(template: str, shape: tuple[int, int], bits: float) -> list[str]:
+    """The codec with the most latents, for ``{}``, that takes at most so many bits per entry.
+
+    Empty if that is all of them, or not one.
+    """
     rows, dim = shape
-    return sorted({rank for rank in (dim // 4, dim // 2) if 0 < rank <= rows})
+
+    def nbytes(k: int) -> int:
+        return parse_codec(template.format(k)).nbytes(shape)
+
+    k = bisect_right(range(1, dim + 1), rows * dim * bits / 8, key=nbytes)
+    return [template.format(k)] if 0 < k < min(dim, rows) else []
 
 
 @register
@@ -113,8 +122,9 @@ class Svd(InvertedProjection):
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:
-        """A quarter and half of the dimensions, in float16."""
-        return [f"{cls.name}:{rank}+float:16" for rank in ranks_to_try(shape)]
+        """Latents of 2 bits, more for the stronger, at half a bit and one bit per entry."""
+        template = f"{cls.name}:{{}}+allocate:2"
+        return [codec for bits in (0.5, 1) for codec in most_latents(template, shape, bits)]
 
     def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Singular vectors of the table, signs fixed."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emcomp.allocation import Allocate
 from emcomp.codec import NOTHING, Info, RowTensor, Tensors
 from emcomp.engine import Engine
 from emcomp.errors import InputError
@@ -22,6 +23,7 @@ from emcomp.transforms.linear import (
     NO_TENSORS,
     FittedTransform,
     LinearTransform,
+    Transformed,
     map_of,
     stored_map,
 )
@@ -139,9 +141,17 @@ class Principal(AxisPowers):
     power: float = 0.25
 
     @classmethod
-    def candidates(cls, shape: tuple[int, int]) -> list[str]:  # noqa: ARG003
-        """Half a bit to 6 bits per entry."""
-        return [f"{cls.name}+allocate:{bits}" for bits in (0.5, 1, 2, 3, 4, 5, 6)]
+    def candidates(cls, shape: tuple[int, int]) -> list[str]:
+        """Half a bit to 6 bits per entry, with the map and the scales."""
+        rows, dim = shape
+        found = []
+        for bits in (0.5, 1, 2, 3, 4, 5, 6):
+            codes = Allocate(bits)
+            beside = Transformed(cls(), codes).nbytes(shape) / rows - codes.row_bytes(dim)
+            hundredths = int(800 * int(dim * bits / 8 - beside) / dim)
+            if hundredths > 0:
+                found.append(str(Transformed(cls(), Allocate(hundredths / 100))))
+        return found
 
     def importance(self, mean_squares: Matrix) -> NDArray[np.float32]:
         """The inverse of their mean squares."""
