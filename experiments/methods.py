@@ -1,4 +1,4 @@
-"""Scalar, product, residual and deep compositional codes at equal sizes, on real tables.
+"""Scalar, transform, product, residual and deep compositional codes at equal sizes, on real tables.
 
 Needs ``embeddings/<name>/vectors.npy`` under the folder that EMCOMP_DATA names. Keeps its points in
 ``docs/methods.json`` and writes ``docs/methods.md`` from them; a point that is there is not measured
@@ -27,6 +27,7 @@ SLACK = 1.001  # a few levels more than uniform's one step are not another size
 METHODS = {
     "uniform": "uniform:BITS",
     "k-means": "kmeans:BITS",
+    "principal, allocate": "principal+allocate:{}",
     "pq, 8-bit codes": "pq:{}x8",
     "pq, 4-bit codes": "pq:{}x4",
     "opq, 8-bit codes": "opq:{}x8",
@@ -35,7 +36,7 @@ METHODS = {
     "dccl, refined": "dccl:BITS",
     "rq, 8-bit codes": "rq:{}x8",
 }
-"""BITS is the bits of an entry; {} is the largest number of codes that fits."""
+"""BITS is the bits of an entry; {} is the largest number that fits, of codes or of mean bits."""
 SLOW = ("dccl, refined", "rq, 8-bit codes")
 """At 4 bits these take many minutes, and come after all else."""
 COLUMNS = {
@@ -60,8 +61,10 @@ def codec_of(template: str, bits: int, shape: tuple[int, int]) -> str | None:
     """The codec of a method at this size; None where it has none that fits."""
     if "BITS" in template:
         return template.replace("BITS", str(bits))
-    budget = emcomp.parse_codec(f"uniform:{bits}").nbytes(shape)
-    return largest(template, shape, SLACK * budget, shape[1])
+    budget = SLACK * emcomp.parse_codec(f"uniform:{bits}").nbytes(shape)
+    if template.endswith("allocate:{}"):
+        return largest(template, shape, budget, 100 * bits, 0.01)
+    return largest(template, shape, budget, shape[1])
 
 
 def wanted(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, int, str]]:
