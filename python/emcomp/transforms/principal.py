@@ -23,7 +23,6 @@ from emcomp.transforms.linear import (
     NO_TENSORS,
     FittedTransform,
     LinearTransform,
-    Transformed,
     map_of,
     stored_map,
 )
@@ -147,10 +146,10 @@ class Principal(AxisPowers):
         found = []
         for bits in (0.5, 1, 2, 3, 4, 5, 6):
             codes = Allocate(bits)
-            beside = Transformed(cls(), codes).nbytes(shape) / rows - codes.row_bytes(dim)
+            beside = cls().then(codes).nbytes(shape) / rows - codes.row_bytes(dim)
             hundredths = int(800 * int(dim * bits / 8 - beside) / dim)
             if hundredths > 0:
-                found.append(str(Transformed(cls(), Allocate(hundredths / 100))))
+                found.append(str(cls().then(Allocate(hundredths / 100))))
         return found
 
     def importance(self, mean_squares: Matrix) -> NDArray[np.float32]:
