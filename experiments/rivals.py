@@ -27,6 +27,8 @@ RIVALS = {
     "pca, 4 bits": "pca:{}+uniform:4",
     "pca, 2 bits": "pca:{}+uniform:2",
     "svd": "svd:{}",
+    "svd, 4 bits": "svd:{}+uniform:4",
+    "svd, 2 bits": "svd:{}+uniform:2",
     "svd, allocated": "svd:{}+allocate:2",
     "autoencoder": "autoencoder:{}",
     "direction": "direction:{}",
