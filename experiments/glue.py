@@ -22,6 +22,7 @@ from experiments.contextual import KEY, run_codecs, wanted
 from experiments.data import DOCS, MINILM, data_folder, load_table
 from experiments.measuring import Bench, once
 from experiments.points import Points
+from experiments.rivals import BITS
 from experiments.sentence_encoder import Encoder
 from experiments.word_tasks import predict
 from numpy.typing import NDArray
@@ -129,7 +130,7 @@ def run(points: Points, seeds: int, quick: bool) -> None:
             probe.tune(encoder())
         return score(X)
 
-    codecs = wanted(X.shape, seeds, quick)
+    codecs = (point for point in wanted(X.shape, seeds, quick) if point.budget in BITS)
     bench = Bench(MINILM, X)
     run_codecs(points, bench, codecs, once(original), lambda t: score(t.decode(threads=1)))
 
