@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".svg", ".pdf")
 _GREY, _LINE, _PICK = "#555555", "#bbbbbb", "#c0392b"
 _COLOURS = ("#22648a", "#d08a1d", "#4c8c4a", "#8a4f9e", "#a05a3c", "#3aa6a0", "#7a7a2a", "#c2558a")
+_MARKERS = "osD^"
+"""For as many points as there are colours, then the next."""
 _RISING = ((-8, 4, "right"), (8, -11, "left"), (-8, 12, "right"), (8, -19, "left"))
 _FALLING = ((8, 4, "left"), (-8, -11, "right"), (8, 12, "left"), (-8, -19, "right"))
 """Where a label goes beside its point, in typographic points: off the line, which rises or falls."""
@@ -68,7 +70,8 @@ def draw_front(selection: Selection, path: Path) -> None:
         colour = _COLOURS[number % len(_COLOURS)]
         x = [candidate.nbytes for candidate in families[family]]
         y = [rule.score(candidate) for candidate in families[family]]
-        axes.scatter(x, y, s=22, color=colour, label=family, zorder=3, linewidths=0)
+        marker = _MARKERS[number // len(_COLOURS) % len(_MARKERS)]
+        axes.scatter(x, y, s=22, color=colour, marker=marker, label=family, zorder=3, linewidths=0)
     axes.margins(x=0.12, y=0.08)
     _draw_limits(axes, selection)
     _label_sizes(axes, selection.shape)
@@ -78,8 +81,7 @@ def draw_front(selection: Selection, path: Path) -> None:
     rows, dim = selection.shape
     axes.set_title(f"{rows:,} x {dim}: what each size keeps", fontsize=12, loc="left", pad=14)
     if len(families) > 1:
-        legend = axes.legend(loc="upper left" if rule.higher_is_better else "lower left")
-        legend.set_frame_on(False)
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
     _label_candidates(figure, axes, selection)
     _save(figure, path)
 
@@ -220,7 +222,10 @@ def _label_sizes(axes: Axes, shape: tuple[int, int]) -> None:
 
     entries = shape[0] * shape[1]
     low, high = axes.get_xlim()
-    steps = [10.0**power * digit for power in range(13) for digit in (1, 1.5, 2, 3, 4, 5, 6, 8)]
+    digits = (
+        (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 15 * low else (1, 2, 5) if high < 1e4 * low else (1,)
+    )
+    steps = [10.0**power * digit for power in range(13) for digit in digits]
     axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: format_bytes(value))
@@ -242,22 +247,22 @@ def _label_sizes(axes: Axes, shape: tuple[int, int]) -> None:
 
 
 def _label_candidates(figure: Figure, axes: Axes, selection: Selection) -> None:
-    """Name the pick, then as many of the front as there is room for."""
-    figure.canvas.draw()  # fixes the layout, so that places on the page are known
+    """Name the pick in any case, then as many of the front as there is room for."""
+    figure.canvas.draw()
+    figure.set_layout_engine("none")  # so that places on the page stay as they are now
     rule = selection.rule
     points = axes.transData.transform(
         np.array([(c.nbytes, rule.score(c)) for c in selection.ranked])
     )
     page = axes.get_window_extent()
     obstacles = np.concatenate([points, *_places_on(axes.lines[0])])
-    legend = axes.get_legend()
-    taken = [] if legend is None else [legend.get_window_extent()]
-    taken += [text.get_window_extent() for text in axes.texts]
+    taken = [text.get_window_extent() for text in axes.texts]
     taken += [line.get_window_extent().padded(1) for line in axes.lines[1:]]
     shortest = sorted(selection.front, key=lambda c: (len(c.codec), c.codec))
+    places = _RISING if rule.higher_is_better else _FALLING
     for candidate in sorted(shortest, key=lambda c: c != selection.pick):
         picked = candidate == selection.pick
-        for dx, dy, side in _RISING if rule.higher_is_better else _FALLING:
+        for dx, dy, side in places:
             label = axes.annotate(
                 candidate.codec,
                 (candidate.nbytes, rule.score(candidate)),
@@ -269,7 +274,7 @@ def _label_candidates(figure: Figure, axes: Axes, selection: Selection) -> None:
                 weight="bold" if picked else "normal",
             )
             box = label.get_window_extent()
-            if _has_room(box, page, taken, obstacles):
+            if _has_room(box, page, taken, obstacles) or (picked and (dx, dy, side) == places[-1]):
                 taken.append(box)
                 break
             label.remove()

@@ -19,6 +19,7 @@ from emcomp.engine import Progress, silent
 from emcomp.errors import InputError
 from emcomp.evaluation import Evaluation
 from emcomp.executors import make_engine
+from emcomp.floats import Float
 from emcomp.gram import open_table
 from emcomp.grammar import default_candidates
 from emcomp.measures.registry import resolve_measures
@@ -62,7 +63,8 @@ def select(
         budget: how large the result may be: bytes (``40_000_000``, ``"40MB"``, ``"64kB"``), how
             many times smaller than float32 (``"16x"``) or bits per entry (``"2.5bits"``); words
             are not counted.
-        candidates: codecs, as strings or objects; by default what all codecs offer.
+        candidates: codecs, as strings or objects; by default what all codecs offer that is no
+            larger than float16.
         measure: the name of the measure that decides, or several: the first decides and the others
             are shown beside it. Whether higher or lower is better is the measure's own affair.
         minimum: the score that is good enough: at least this where higher is better, at most this
@@ -171,12 +173,16 @@ def _sized(
     if isinstance(candidates, (str, Codec)):
         raise InputError("candidates is a list of codecs; for one of them use emcomp.compress")
     offered = map(parse_codec, default_candidates(shape) if candidates is None else candidates)
+    # Of what nobody has named, nothing that is larger than float16.
+    most = math.inf if candidates is not None else Float(16).nbytes(shape)
     sized: list[tuple[int, Codec]] = []
     failed: dict[str, str] = {}
     for name, codec in {str(codec): codec for codec in offered}.items():
         try:
             codec.check(shape)
-            sized.append((codec.nbytes(shape), codec))
+            nbytes = codec.nbytes(shape)
+            if nbytes <= most:
+                sized.append((nbytes, codec))
         except InputError as error:  # noqa: PERF203
             failed[name] = str(error)
     return sorted(sized, key=lambda pair: (pair[0], str(pair[1]))), failed
