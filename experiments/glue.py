@@ -130,7 +130,8 @@ def run(points: Points, seeds: int, quick: bool) -> None:
             probe.tune(encoder())
         return score(X)
 
-    codecs = (point for point in wanted(X.shape, seeds, quick) if point.budget in BITS)
+    codecs = [point for point in wanted(X.shape, seeds, quick) if point.budget in BITS]
+    codecs.sort(key=lambda point: (point.seed, point.budget))
     bench = Bench(MINILM, X)
     run_codecs(points, bench, codecs, once(original), lambda t: score(t.decode(threads=1)))
 
