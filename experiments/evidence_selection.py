@@ -21,6 +21,10 @@ from experiments.tables import markdown
 import emcomp
 
 
+_FEWEST = 12
+"""Codecs and sizes that a comparison of measures takes."""
+
+
 def selection(
     points: list[Point], name: str, task: str, methods: Collection[str] | None
 ) -> dict[str, emcomp.SelectionError] | None:
@@ -41,7 +45,7 @@ def selection(
             measures = {key: point[key] for key in MEASURES}
             label = f"{point['method']} {point['budget']}"
             found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
-    if len(found) < 3:
+    if len({point.name for point in found}) < _FEWEST:
         return None
     return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
 
