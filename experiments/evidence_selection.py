@@ -20,7 +20,6 @@ from experiments.tables import markdown
 
 import emcomp
 
-
 _FEWEST = 12
 """Codecs and sizes that a comparison of measures takes."""
 
