@@ -96,7 +96,7 @@ def retained(points: list[Point], headings: Iterable[str], bits: float) -> dict[
     base = own.pop(("uncompressed", 32), [{}])[0]
     found = {}
     for (method, _), group in own.items():
-        if group[0]["bits"] <= bits * ROOM:
+        if group[0]["bits"] <= bits * ROOM and not method.startswith("pca"):
             shares = [mean(p[h] for p in group) / base[h] for h in headings]
             found[f"{method} ({group[0]['bits']:.2f})"] = mean(shares)
     return found

@@ -30,6 +30,8 @@ from experiments.sentence_encoder import load_model, replace_table
 from experiments.transforms import RATIOS, wanted
 from numpy.typing import NDArray
 
+import emcomp
+
 POINTS = DOCS / "evidence" / "masked.json"
 KEY = ("table", "codec", "target", "seed", "lengths")
 LENGTHS = ("as decoded", "original", "least error")
@@ -40,6 +42,8 @@ LOSSES = {
     "root mean square error alone": "cosine_weight=0.0,power_weight=0.0,rmse_weight=1.0",
 }
 """Options of the autoencoder that leave terms of its loss out."""
+BY_COUNTS = "direction, rows by counts"
+"""Row weights: how often a word piece is in the training text, and once more."""
 _BLOCK, _BATCH, _MASKED = 128, 32, 0.15
 _HEAD_RATE, _BODY_RATE = 1e-3, 2e-4
 
@@ -61,6 +65,10 @@ class Texts:
         body = flat[: len(flat) // (_BLOCK - 2) * (_BLOCK - 2)].reshape(-1, _BLOCK - 2)
         ends = [np.full((len(body), 1), i) for i in self._ends()]
         return np.hstack([ends[0], body, ends[1]])
+
+    def counts(self) -> NDArray[np.int64]:
+        """How often each word piece is in the Wikipedia slice."""
+        return np.bincount(self.training().ravel(), minlength=len(self._tokenizer))
 
     def evaluation(self, split: str, lines: int) -> NDArray[np.int64]:
         """Lines of WikiText-2, evenly spaced, padded to 128 word pieces."""
@@ -181,6 +189,9 @@ def variants(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, float, 
             codec = largest(f"autoencoder:{{}}({options})", shape, nbytes, shape[1])
             for lengths in LENGTHS if codec else ():
                 yield f"autoencoder, {loss}", ratio, str(codec), 0, lengths
+        for lengths in LENGTHS:
+            codec = largest("direction:{}(weights=given)", shape, nbytes, shape[1])
+            yield BY_COUNTS, ratio, str(codec), 0, lengths
 
 
 def run(points: Points, steps: int, lines: int, quick: bool) -> None:
@@ -194,6 +205,11 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
         trained.train(steps)
         return trained
 
+    def by_counts(codec: str) -> emcomp.Codec:
+        given = emcomp.parse_codec(codec)
+        k = given.transform.k  # type: ignore[attr-defined]
+        return emcomp.Direction(k, weights=model().texts.counts() + 1.0).then(None)
+
     texts = once(lambda: model().texts.evaluation("test", lines))
 
     def measure_original() -> dict[str, Any]:
@@ -202,7 +218,10 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
         return {"method": "uncompressed", "bits": 32, "steps": steps, "lines": lines, **found}
 
     def measure(method: str, codec: str, seed: int, lengths: str) -> dict[str, Any]:
-        table = bench.table(codec, seed)
+        if method == BY_COUNTS:
+            table = emcomp.compress(X, by_counts(codec), threads=1)
+        else:
+            table = bench.table(codec, seed)
         rows = with_lengths(X, table.decode(threads=1), lengths)
         found = {"perplexity": model().perplexity(texts(), rows)}
         return {"method": method, "bits": table.bits_per_entry, **found, **bench.measure(rows)}
