@@ -141,14 +141,15 @@ class Principal(AxisPowers):
 
     @classmethod
     def candidates(cls, shape: tuple[int, int]) -> list[str]:
-        """Half a bit to 6 bits per entry, with the map and the scales."""
+        """Half a bit to 6 bits per entry, where codes take more of them than map and scales."""
         rows, dim = shape
         found = []
         for bits in (0.5, 1, 2, 3, 4, 5, 6):
             codes = Allocate(bits)
             beside = cls().then(codes).nbytes(shape) / rows - codes.row_bytes(dim)
-            hundredths = int(800 * int(dim * bits / 8 - beside) / dim)
-            if hundredths > 0:
+            row_bytes = int(dim * bits / 8 - beside)
+            hundredths = int(800 * row_bytes / dim)
+            if row_bytes >= beside:
                 found.append(str(cls().then(Allocate(hundredths / 100))))
         return found
 
