@@ -125,8 +125,8 @@ def draw_tasks(points: list[Point]) -> None:
     for axis in axes.flat:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=7)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=9)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     _save(figure, "evidence_tasks")
     plt.close(figure)
 
@@ -168,7 +168,7 @@ def draw_measure(points: list[Point]) -> None:
         row[0].set_yscale("symlog", linthresh=0.003)
         row[0].set_ylabel(f"{heading} lost")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=7)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
     _save(figure, "evidence_measures")
     plt.close(figure)
 
@@ -274,6 +274,9 @@ def draw_perplexity(points: list[Point]) -> None:
     axis.set(xscale="log", yscale="log", ylabel="perplexity of masked word pieces")
     axis.set_xticks([3, 4, 6, 8, 12], ["3", "4", "6", "8", "12"], minor=False)
     axis.set_xticks([], minor=True)
+    perplexities = (150, 200, 300, 500, 1000, 2000)
+    axis.set_yticks(perplexities, [str(value) for value in perplexities])
+    axis.set_yticks([], minor=True)
     axis.set_xlabel("bits per entry, everything counted")
     axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize="small")
     figure.tight_layout()
