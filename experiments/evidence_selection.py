@@ -25,7 +25,11 @@ _FEWEST = 12
 
 
 def selection(
-    points: list[Point], name: str, task: str, methods: Collection[str] | None
+    points: list[Point],
+    name: str,
+    task: str,
+    methods: Collection[str] | None,
+    fewest: int = _FEWEST,
 ) -> dict[str, emcomp.SelectionError] | None:
     """How well every measure chooses between all methods, or some.
 
@@ -44,7 +48,7 @@ def selection(
             measures = {key: point[key] for key in MEASURES}
             label = f"{point['method']} {point['budget']}"
             found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
-    if len({point.name for point in found}) < _FEWEST:
+    if len({point.name for point in found}) < fewest:
         return None
     return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
 

@@ -126,7 +126,8 @@ def test_codecs_without_a_seed_stand_for_themselves_with_every_seed():
         }
         for method, bits, seed, loss, score in rows
     ]
-    result = selection(points, "t", "task", ("uniform", "pq"))["overlap_lost"]
+    result = selection(points, "t", "task", ("uniform", "pq"), fewest=3)["overlap_lost"]
+    assert selection(points, "t", "task", ("uniform", "pq"), fewest=4) is None
     assert result.pairs == 6  # three of each of two seeds
     assert result.error == pytest.approx((0 + 1 / 3) / 2)  # pq loses to uniform with seed 1
     assert result.worst_loss == pytest.approx(0.05)
