@@ -54,7 +54,12 @@ Point = dict[str, Any]
 
 
 LATENTS = {"float32 latents": ":", "8 bits": "--", "4 bits": "-"}
-FACTORIZATIONS = {"svd": "tab:gray", "autoencoder": "tab:orange", "direction": "tab:olive"}
+FACTORIZATIONS = {
+    "svd": "tab:gray",
+    "autoencoder": "tab:orange",
+    "direction": "tab:olive",
+    "direction by counts": "tab:brown",
+}
 QUANTIZERS = {
     "uniform": "tab:blue",
     "rotate(scales=row)+kmeans": "tab:green",

@@ -27,7 +27,7 @@ from experiments.data import DOCS, MINILM, ROOT, data_folder, load_table
 from experiments.measuring import Bench, largest, once
 from experiments.points import Points
 from experiments.sentence_encoder import load_model, replace_table
-from experiments.transforms import RATIOS, wanted
+from experiments.transforms import QUANTIZERS, RATIOS, wanted
 from numpy.typing import NDArray
 
 import emcomp
@@ -42,8 +42,13 @@ LOSSES = {
     "root mean square error alone": "cosine_weight=0.0,power_weight=0.0,rmse_weight=1.0",
 }
 """Options of the autoencoder that leave terms of its loss out."""
-BY_COUNTS = "direction, rows by counts"
-"""Row weights: how often a word piece is in the training text, and once more."""
+BY_COUNTS = {
+    "direction by counts, float32 latents": "direction:{}(weights=given)",
+    "direction by counts, 4 bits": "direction:{}(weights=given)+rotate(scales=row)+uniform:4",
+}
+"""Rows weighed by how often a word piece is in the training text, and once more."""
+FURTHER = (15, 30)
+"""Ratios at which quantizers are compared with rows by counts."""
 _BLOCK, _BATCH, _MASKED = 128, 32, 0.15
 _HEAD_RATE, _BODY_RATE = 1e-3, 2e-4
 
@@ -178,20 +183,24 @@ def with_lengths(X: NDArray[Any], decoded: NDArray[np.float32], lengths: str) ->
 
 
 def variants(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, float, str, int, str]]:
-    """Codecs of `experiments.transforms` and of losses; float32 latents with all lengths."""
+    """Codecs of `experiments.transforms`, losses, rows by counts; float32 latents of all lengths."""
     for method, ratio, codec, seed in wanted(shape, quick):
         several = method.endswith("float32 latents")
         for lengths in LENGTHS if several else LENGTHS[:1]:
             yield method, ratio, codec, seed, lengths
-    for ratio in RATIOS:
-        nbytes = 4 * shape[0] * shape[1] / ratio
-        for loss, options in LOSSES.items():
-            codec = largest(f"autoencoder:{{}}({options})", shape, nbytes, shape[1])
-            for lengths in LENGTHS if codec else ():
-                yield f"autoencoder, {loss}", ratio, str(codec), 0, lengths
-        for lengths in LENGTHS:
-            codec = largest("direction:{}(weights=given)", shape, nbytes, shape[1])
-            yield BY_COUNTS, ratio, str(codec), 0, lengths
+    for ratio in (*RATIOS, *FURTHER):
+        templates = dict(BY_COUNTS)
+        if ratio in RATIOS:
+            for loss, options in LOSSES.items():
+                templates[f"autoencoder, {loss}"] = f"autoencoder:{{}}({options})"
+        else:
+            templates |= {template.replace(":{}", ""): template for template in QUANTIZERS}
+        for method, template in templates.items():
+            limit = 8 if template in QUANTIZERS else shape[1]
+            codec = largest(template, shape, 4 * shape[0] * shape[1] / ratio, limit)
+            if codec is not None and not codec.startswith(f"direction:{shape[1]}("):
+                for lengths in LENGTHS if codec.endswith(")") else LENGTHS[:1]:
+                    yield method, ratio, codec, 0, lengths
 
 
 def run(points: Points, steps: int, lines: int, quick: bool) -> None:
@@ -206,9 +215,9 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
         return trained
 
     def by_counts(codec: str) -> emcomp.Codec:
-        given = emcomp.parse_codec(codec)
-        k = given.transform.k  # type: ignore[attr-defined]
-        return emcomp.Direction(k, weights=model().texts.counts() + 1.0).then(None)
+        given: Any = emcomp.parse_codec(codec)
+        weights = model().texts.counts() + 1.0
+        return emcomp.Direction(given.transform.k, weights=weights).then(given.latents)
 
     texts = once(lambda: model().texts.evaluation("test", lines))
 
@@ -218,7 +227,7 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
         return {"method": "uncompressed", "bits": 32, "steps": steps, "lines": lines, **found}
 
     def measure(method: str, codec: str, seed: int, lengths: str) -> dict[str, Any]:
-        if method == BY_COUNTS:
+        if method in BY_COUNTS:
             table = emcomp.compress(X, by_counts(codec), threads=1)
         else:
             table = bench.table(codec, seed)
