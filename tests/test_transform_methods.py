@@ -372,3 +372,9 @@ def test_floats_are_rounded_to_the_nearest(dim: int) -> None:
 def test_what_float16_cannot_hold_is_refused() -> None:
     with pytest.raises(InputError, match="use float:32"):
         emcomp.compress(np.full((3, 3), 7e4), "float:16")
+
+
+def test_a_codec_may_follow_as_a_string():
+    codec = emcomp.Direction(5, weights=np.full(500, 3.0)).then("rotate(scales=row)+uniform:4")
+    assert str(codec) == "direction:5(weights=given)+rotate(scales=row)+uniform:4"
+    assert emcomp.compress(table(), codec).codec == codec

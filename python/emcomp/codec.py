@@ -141,7 +141,7 @@ class Transform(Stage, ABC):
     """A stage that turns rows into latents, which another codec encodes, and latents into rows."""
 
     @abstractmethod
-    def then(self, codec: Codec | None) -> Codec:
+    def then(self, codec: str | Codec | None) -> Codec:
         """The codec that transforms rows and encodes the latents; None keeps them as they are."""
 
 

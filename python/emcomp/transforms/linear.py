@@ -21,6 +21,7 @@ from emcomp.codec import (
     TensorLayout,
     Tensors,
     Transform,
+    parse_codec,
 )
 from emcomp.engine import Engine
 from emcomp.errors import InputError
@@ -172,9 +173,9 @@ class LinearTransform(Transform):
         """The map from latents to rows; None where latents are what is read."""
         return map_of(tensors["map"])
 
-    def then(self, codec: Codec | None) -> Codec:
+    def then(self, codec: str | Codec | None) -> Codec:
         """The codec that transforms rows and encodes the latents; None keeps them as float32."""
-        return Transformed(self, Float() if codec is None else codec)
+        return Transformed(self, Float() if codec is None else parse_codec(codec))
 
 
 @dataclass(frozen=True)
