@@ -374,7 +374,7 @@ def test_what_float16_cannot_hold_is_refused() -> None:
         emcomp.compress(np.full((3, 3), 7e4), "float:16")
 
 
-def test_a_codec_may_follow_as_a_string():
+def test_a_codec_may_follow_as_a_string() -> None:
     codec = emcomp.Direction(5, weights=np.full(500, 3.0)).then("rotate(scales=row)+uniform:4")
     assert str(codec) == "direction:5(weights=given)+rotate(scales=row)+uniform:4"
     assert emcomp.compress(table(), codec).codec == codec
