@@ -69,6 +69,8 @@ def test_labels_do_not_overlap(tmp_path, drawn, measure, budget, minimum):
         assert not a.overlaps(b)
     page = axes.get_window_extent()
     assert all(page.x0 <= box.x0 and box.x1 <= page.x1 + 1 for box in found.values())
+    (legend,) = axes.figure.legends
+    assert legend.get_window_extent().x0 > page.x1
 
 
 def test_a_front_without_a_pick_or_with_perfect_scores(tmp_path, drawn):

@@ -248,7 +248,8 @@ def _label_sizes(axes: Axes, shape: tuple[int, int]) -> None:
 
 def _label_candidates(figure: Figure, axes: Axes, selection: Selection) -> None:
     """Name the pick in any case, then as many of the front as there is room for."""
-    figure.canvas.draw()
+    for _ in range(2):  # the second time with room for the legend
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")  # so that places on the page stay as they are now
     rule = selection.rule
     points = axes.transData.transform(
