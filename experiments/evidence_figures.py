@@ -114,9 +114,9 @@ def draw_tasks(points: list[Point]) -> None:
                     linewidth=1,
                     label=method,
                 )
-        for point in own:
-            if point["method"] == "uncompressed":
-                axis.axhline(point[heading], color="black", linewidth=0.8, linestyle="--")
+        base = [point[heading] for point in own if point["method"] == "uncompressed"]
+        if base:
+            axis.axhline(mean(base), color="black", linewidth=0.8, linestyle="--")
         shown = [point[heading] for point in own if point["method"] not in LOW]
         if shown:
             margin = 0.05 * (max(shown) - min(shown)) + 1e-3
@@ -262,6 +262,8 @@ def draw_perplexity(points: list[Point]) -> None:
             if point["method"] == method:
                 by_size.setdefault(point["budget"], []).append(point)
         found = sorted(by_size.values(), key=lambda group: group[0]["bits"])
+        if not found:
+            continue
         axis.errorbar(
             [group[0]["bits"] for group in found],
             [mean(p["perplexity"] for p in group) for group in found],
@@ -277,7 +279,7 @@ def draw_perplexity(points: list[Point]) -> None:
         if point["method"] == "uncompressed":
             axis.axhline(point["perplexity"], color="black", linewidth=0.8, linestyle="--")
     axis.set(xscale="log", yscale="log", ylabel="perplexity of masked word pieces")
-    axis.set_xticks([3, 4, 6, 8, 12], ["3", "4", "6", "8", "12"], minor=False)
+    axis.set_xticks([1, 2, 3, 4, 6, 8, 12], ["1", "2", "3", "4", "6", "8", "12"], minor=False)
     axis.set_xticks([], minor=True)
     perplexities = (150, 200, 300, 500, 1000, 2000)
     axis.set_yticks(perplexities, [str(value) for value in perplexities])
