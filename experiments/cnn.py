@@ -9,9 +9,7 @@ that of the codec and of the training, so that codecs without one have points of
 from __future__ import annotations
 
 import argparse
-import tempfile
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,11 +160,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
-    if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), arguments.name, 1, 1, True)
-        return
-    run(Points(POINTS, KEY), arguments.name, arguments.seeds, arguments.epochs, False)
+    points = Points(POINTS, KEY, kept=not arguments.quick)
+    size = (1, 1) if arguments.quick else (arguments.seeds, arguments.epochs)
+    run(points, arguments.name, *size, arguments.quick)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ is judged on the test set of STS-B. Points are kept in ``docs/evidence/contextua
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -77,18 +76,17 @@ def run(points: Points, seeds: int, quick: bool) -> None:
     run_codecs(points, bench, wanted(X.shape, seeds, quick), once(partial(score, X)), measure)
 
 
-def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="of codecs that have one")
+def main(
+    description: str, path: Path, study: Callable[[Points, int, bool], None], seeds: int
+) -> None:
+    """Measure, for the study of an encoder that keeps its points there."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=seeds, help="of codecs that have one")
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
-    if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), 1, True)
-        return
-    run(Points(POINTS, KEY), arguments.seeds, False)
+    points = Points(path, KEY, kept=not arguments.quick)
+    study(points, 1 if arguments.quick else arguments.seeds, arguments.quick)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, POINTS, run, 3)

@@ -2,7 +2,8 @@
 
 The text of ``docs/evidence.md`` and ``docs/evidence/tables.md`` is written by hand; a table stands
 between ``<!-- name -->`` and ``<!-- end -->`` and is written again from the points. Figures go to
-``docs/images``. Nothing is measured here.
+``docs/images``. Nothing is measured here; the published figures beside ours are recomputed by
+`experiments.may2019`, which needs the authors' points.
 """
 
 from __future__ import annotations

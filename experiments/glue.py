@@ -3,22 +3,19 @@
 all-MiniLM-L6-v2 with its table replaced encodes the sentences of RTE, CoLA and SST-2, and logistic
 regression on its vectors is trained; a pair is the absolute difference of its vectors and their
 product. SST-2 is judged on its development set; the other two, whose development sets are small, in
-five folds of all there is. The penalty is chosen on the uncompressed table. Points are kept in ``docs/evidence/glue.json``; `experiments.evidence` makes
-the tables.
+five folds of all there is. The penalty is chosen on the uncompressed table. Points are kept in
+``docs/evidence/glue.json``; `experiments.evidence` makes the tables.
 """
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from experiments.contextual import KEY, run_codecs, wanted
+from experiments.contextual import main, run_codecs, wanted
 from experiments.data import DOCS, MINILM, data_folder, load_table
 from experiments.measuring import Bench, once
 from experiments.points import Points
@@ -136,18 +133,5 @@ def run(points: Points, seeds: int, quick: bool) -> None:
     run_codecs(points, bench, codecs, once(original), lambda t: score(t.decode(threads=1)))
 
 
-def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1, help="of codecs that have one")
-    parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), 1, True)
-        return
-    run(Points(POINTS, KEY), arguments.seeds, False)
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, POINTS, run, 1)

@@ -15,10 +15,8 @@ squared error, to tell what restoring the length contributes.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -199,7 +197,8 @@ def variants(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, float, 
             limit = 8 if template in QUANTIZERS else shape[1]
             codec = largest(template, shape, 4 * shape[0] * shape[1] / ratio, limit)
             if codec is not None and not codec.startswith(f"direction:{shape[1]}("):
-                for lengths in LENGTHS if codec.endswith(")") else LENGTHS[:1]:
+                several = template not in QUANTIZERS and "+" not in codec
+                for lengths in LENGTHS if several else LENGTHS[:1]:
                     yield method, ratio, codec, 0, lengths
 
 
@@ -251,11 +250,9 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=400, help="of the evaluation text")
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
-    if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), 2, 8, True)
-        return
-    run(Points(POINTS, KEY), arguments.steps, arguments.lines, False)
+    points = Points(POINTS, KEY, kept=not arguments.quick)
+    size = (2, 8) if arguments.quick else (arguments.steps, arguments.lines)
+    run(points, *size, arguments.quick)
 
 
 if __name__ == "__main__":

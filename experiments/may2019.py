@@ -1,7 +1,7 @@
 """Reproduce the correlation and selection tables of May et al. (2019) from their published points.
 
-Needs ``may2019/points.json`` under the folder that EMCOMP_DATA names. Prints every table beside the reference figures, says which digits differ, and
-writes ``docs/may2019.md``.
+Needs ``may2019/points.json`` under the folder that EMCOMP_DATA names. Prints every table beside the
+reference figures, says which digits differ, and writes ``docs/may2019.md``.
 """
 
 from __future__ import annotations

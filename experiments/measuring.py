@@ -84,6 +84,13 @@ def largest(
     return codec(low) if low else None
 
 
+def largest_at(template: str, shape: tuple[int, int], nbytes: float, bits: float) -> str | None:
+    """The largest codec that fits: of codes or latents, or of hundredths of mean bits up to ``bits``."""
+    if template.endswith("allocate:{}"):
+        return largest(template, shape, nbytes, round(100 * bits), 0.01)
+    return largest(template, shape, nbytes, shape[1])
+
+
 def compress_timed(
     X: Any, codec: str, threads: int = 1
 ) -> tuple[emcomp.CompressedEmbedding, dict[str, float]]:

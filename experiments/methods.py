@@ -9,14 +9,12 @@ again. Everything counts in a size: codes, levels, steps and codebooks. Each met
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS, load_table
-from experiments.measuring import Bench, compress_timed, is_known, largest, once, with_seed
+from experiments.measuring import Bench, compress_timed, is_known, largest_at, once, with_seed
 from experiments.points import Points
 from experiments.tables import figure, markdown
 
@@ -62,9 +60,7 @@ def codec_of(template: str, bits: int, shape: tuple[int, int]) -> str | None:
     if "BITS" in template:
         return template.replace("BITS", str(bits))
     budget = SLACK * emcomp.parse_codec(f"uniform:{bits}").nbytes(shape)
-    if template.endswith("allocate:{}"):
-        return largest(template, shape, budget, 100 * bits, 0.01)
-    return largest(template, shape, budget, shape[1])
+    return largest_at(template, shape, budget, bits)
 
 
 def wanted(shape: tuple[int, int], quick: bool) -> Iterator[tuple[str, int, str]]:
@@ -151,10 +147,9 @@ def main() -> None:
     arguments = parser.parse_args()
     key = ("table", "rows", "codec", "seed")
     if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            points = Points(Path(folder) / "methods.json", key)
-            run(points, arguments.names[:1], QUICK_ROWS, True, arguments.retime)
-            print(report(points, arguments.names))
+        points = Points(DOCS / "methods.json", key, kept=False)
+        run(points, arguments.names[:1], QUICK_ROWS, True, arguments.retime)
+        print(report(points, arguments.names))
         return
     points = Points(DOCS / "methods.json", key)
     run(points, arguments.names, None, False, arguments.retime)

@@ -39,11 +39,13 @@ class Points:
     """Points by their key, such as table, rows, codec and seed.
 
     Every new point is written at once, into whatever the file then holds: a run can be broken off
-    and go on later, and several can share the file.
+    and go on later, and several can share the file. Points of a tiny slice are not kept: their file
+    is neither read nor written.
     """
 
-    def __init__(self, path: Path, key: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, key: tuple[str, ...], kept: bool = True) -> None:
         self._path = path
+        self._kept = kept
         self._key = key
         self._points = self._read()
 
@@ -63,17 +65,19 @@ class Points:
 
     def put(self, point: Mapping[str, Any]) -> None:
         """Add a point, or take the place of that with its key."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         place = tuple(point[name] for name in self._key)
-        with _locked(self._path.parent):
-            self._points = {**self._read(), place: rounded(point)}
-            lines = ",\n".join(json.dumps(kept) for kept in self._points.values())
-            with atomic_write(self._path) as file:
-                file.write(f"[\n{lines}\n]\n".encode())
+        self._points[place] = rounded(point)
+        if self._kept:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(self._path.parent):
+                self._points = {**self._read(), place: rounded(point)}
+                lines = ",\n".join(json.dumps(each) for each in self._points.values())
+                with atomic_write(self._path) as file:
+                    file.write(f"[\n{lines}\n]\n".encode())
         print(" ".join(f"{value}" for value in rounded(point).values()), flush=True)
 
     def _read(self) -> dict[tuple[Any, ...], Point]:
-        if not self._path.exists():
+        if not self._kept or not self._path.exists():
             return {}
         points = json.loads(self._path.read_text(encoding="utf-8"))
         return {tuple(point[name] for name in self._key): point for point in points}

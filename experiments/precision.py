@@ -8,9 +8,7 @@ Principal components of one table, kept to k columns of b bits each, judged as i
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from experiments.data import DOCS, SGNS, load_table
 from experiments.points import Points
@@ -38,10 +36,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
     if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            points = Points(Path(folder) / POINTS.name, KEY)
-            name = arguments.names[0]
-            run(points, name, wanted(load_table(name).shape[1], True), 500)
+        name = arguments.names[0]
+        columns = wanted(load_table(name).shape[1], True)
+        run(Points(POINTS, KEY, kept=False), name, columns, 500)
         return
     for name in arguments.names:
         run(Points(POINTS, KEY), name, wanted(load_table(name).shape[1], False), None)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import tempfile
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,8 +185,7 @@ def main() -> None:
     parser.add_argument("--plot", action="store_true", help="draw the points there are")
     arguments = parser.parse_args()
     if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), arguments.names[:1], True)
+        run(Points(POINTS, KEY, kept=False), arguments.names[:1], True)
     elif arguments.plot:
         draw(Points(POINTS, KEY))
     else:

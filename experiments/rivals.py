@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.measuring import is_known, largest
+from experiments.measuring import is_known, largest_at
 
 BITS = (4, 2, 1, 0.5)
 """Bits of an entry: 8, 16, 32 and 64 times smaller than float32."""
@@ -41,8 +41,6 @@ RIVALS = {
 }
 """BITS is the bits of an entry; {} is the largest number that fits. A whitened code is as wide as a
 plain one, and its map and the scales of its rows come on top: see the bits of each point."""
-UNITS = {"allocated": 0.01, "allocated, power 0": 0.01}
-"""What the number is counted in where it is not whole: hundredths of a bit."""
 HALF_BIT = {"dccl": "dccl:{}x4(refine=0)", "dccl, refined": "dccl:{}x4"}
 """Methods that say it otherwise at half a bit."""
 
@@ -59,8 +57,6 @@ def rivals(shape: tuple[int, int], bits: float) -> Iterator[tuple[str, str]]:
         if "BITS" in template:
             yield method, template.replace("BITS", str(int(bits)))
         else:
-            unit = UNITS.get(method, 1)
-            limit = round(bits / unit) if method in UNITS else dim
-            codec = largest(template, shape, SLACK * rows * dim * bits / 8, limit, unit)
+            codec = largest_at(template, shape, SLACK * rows * dim * bits / 8, bits)
             if codec is not None and f":{dim}+" not in codec:
                 yield method, codec

@@ -8,9 +8,7 @@ Points are kept in ``docs/evidence/theory.json``.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,8 +122,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
     if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            run(Points(Path(folder) / POINTS.name, KEY), arguments.names[:1], QUICK_ROWS)
+        run(Points(POINTS, KEY, kept=False), arguments.names[:1], QUICK_ROWS)
         return
     run(Points(POINTS, KEY), arguments.names, None)
 

@@ -7,10 +7,8 @@ ones. Points are kept in ``docs/evidence/words.json``; `experiments.evidence` ma
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.data import DOCS, GLOVE, SGNS, load_table, load_words
@@ -84,10 +82,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tiny slice, kept nowhere")
     arguments = parser.parse_args()
     if arguments.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            points = Points(Path(folder) / POINTS.name, KEY)
-            name = arguments.names[0]
-            run(points, name, wanted(load_table(name).shape, 1, True), 500)
+        name = arguments.names[0]
+        codecs = wanted(load_table(name).shape, 1, True)
+        run(Points(POINTS, KEY, kept=False), name, codecs, 500)
         return
     for name in arguments.names:
         codecs = wanted(load_table(name).shape, arguments.seeds, False)

@@ -32,6 +32,16 @@ def test_points_are_measured_once_and_kept(tmp_path, capsys):
     assert capsys.readouterr().out.count("\n") == 3
 
 
+def test_points_of_a_slice_are_not_kept(tmp_path):
+    path = tmp_path / "points.json"
+    Points(path, ("codec",)).put({"codec": "a", "value": 1})
+    before = path.read_bytes()
+    points = Points(path, ("codec",), kept=False)
+    assert points.get({"codec": "a"}, lambda: {"value": 2}) == {"codec": "a", "value": 2}
+    assert points.get({"codec": "a"}, lambda: {"value": 3})["value"] == 2
+    assert path.read_bytes() == before
+
+
 def test_a_seed_goes_where_it_matters():
     assert with_seed("uniform:4", 3) == "uniform:4"
     assert with_seed("uniform:4(rounding=stochastic)", 3).endswith("seed=3)")
