@@ -156,6 +156,16 @@ def test_transform_coding_is_offered_at_round_sizes(times, kind):
     assert any(0.94 * budget < size <= budget for size in sizes)
 
 
+def test_no_default_is_larger_than_float16():
+    largest = emcomp.parse_codec("float:16").nbytes(X.shape)
+    offered = {c: emcomp.parse_codec(c).nbytes(X.shape) for c in default_candidates(X.shape)}
+    assert max(offered.values()) > largest
+    result = select(X, minimum=0.9)
+    assert {c.codec for c in result.ranked} == {c for c, size in offered.items() if size <= largest}
+    named = max(offered, key=offered.get)
+    assert select(X, minimum=0.9, candidates=[named]).ranked[0].codec == named
+
+
 def test_select_tries_the_defaults_that_fit():
     result = select(X, "17x")
     assert {c.codec for c in result.ranked} >= {"uniform:1", "uniform:1(granularity=row)"}
