@@ -222,9 +222,11 @@ def _label_sizes(axes: Axes, shape: tuple[int, int]) -> None:
 
     entries = shape[0] * shape[1]
     low, high = axes.get_xlim()
-    digits = (
-        (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 15 * low else (1, 2, 5) if high < 1e4 * low else (1,)
-    )
+    digits: tuple[float, ...] = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    if high > 15 * low:
+        digits = (1, 2, 5)
+    if high > 1e4 * low:
+        digits = (1,)
     steps = [10.0**power * digit for power in range(13) for digit in digits]
     axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axes.xaxis.set_minor_locator(NullLocator())
