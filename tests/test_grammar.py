@@ -107,13 +107,13 @@ def test_other_spellings_are_written_in_one_way(text: str, written: str) -> None
         ("dccl:0.5", "or dccl:bits with whole numbers"),
         ("uniform:\u0664", "expected uniform:bits with whole numbers"),
         *(
-            (f"allocate:{size}", "expected allocate:bits with a number$")
+            (f"allocate:{size}", "expected allocate:bits with a decimal number$")
             for size in [
                 *("", ".", ".5", "2.", "1.2.3", "0,5", "1_0", "1/2", "- 1", " 1", "\u0662.5"),
                 *("-1", "+1", "1e-1", "5E-1", "0x1", "nan", "inf", "infinity", "1x2", "0.5x2"),
             ]
         ),
-        ("allocate", "expected allocate:bits with a number$"),
+        ("allocate", "expected allocate:bits with a decimal number$"),
         ("allocate:0", "bits must be a number above 0"),
         ("allocate:0.0", "bits must be a number above 0"),
         ("allocate:8.5", "bits must be a number above 0 and up to 8, not 8.5"),

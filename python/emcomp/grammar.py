@@ -103,7 +103,7 @@ def _parse_stage(text: str) -> Stage:
         forms = [kind.size_fields, *filter(None, (kind.short_size_fields,))]
         wanted = " or ".join(":".join(filter(None, (kind.name, "x".join(f)))) for f in forms)
         if kind.size_fields:
-            wanted += " with a number" if kind.fractional_sizes else " with whole numbers"
+            wanted += " with a decimal number" if kind.fractional_sizes else " with whole numbers"
         raise InputError(f"codec {text!r}: expected {wanted}")
     settings.update(zip(size_fields, map(_number_or_text, sizes), strict=True))
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
