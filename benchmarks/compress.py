@@ -102,7 +102,7 @@ def main() -> None:
                     X, f"kmeans:{b}", threads=t
                 ),
                 "emcomp, given range (checks and encodes)": lambda b=bits, t=threads, r=step: (
-                    emcomp.compress(X, emcomp.Uniform(b, clip=r), threads=t)
+                    emcomp.compress(X, emcomp.codecs.Uniform(b, clip=r), threads=t)
                 ),
                 "emcomp, encoding alone": lambda b=bits, t=threads, c=codes, s=steps: (
                     _core.encode_uniform(X, 0, b, arguments.dim, s, False, False, 0, c, t)

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from emcomp import container
-from emcomp.container_header import checksum
-from emcomp.vocabulary import Vocabulary
+from emcomp.tables import container
+from emcomp.tables.container_header import checksum
+from emcomp.vocabulary.index import Vocabulary
 
 
 def seconds(call):

@@ -11,7 +11,7 @@ import numpy as np
 from harness import power_law_table
 from threadpoolctl import threadpool_limits
 
-from emcomp.vector_kmeans import kmeans
+from emcomp.codecs.row_kmeans import kmeans
 
 
 def squared_error(X, centroids):

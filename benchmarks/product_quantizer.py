@@ -15,10 +15,10 @@ import faiss
 import numpy as np
 from harness import power_law_table
 
-from emcomp.engine import Engine
-from emcomp.optimized_product import OptimizedProductQuantization
-from emcomp.product import ProductQuantization
-from emcomp.sources import Block, as_source
+from emcomp.codecs.product import ProductQuantization
+from emcomp.engine.base import Engine
+from emcomp.io.sources.base import Block, as_source
+from emcomp.transforms.optimized_product import OptimizedProductQuantization
 
 CODECS = {"pq": ProductQuantization, "opq": OptimizedProductQuantization}
 

@@ -35,7 +35,7 @@ def write(path: Path, kind: str, rows: int) -> None:
     def make() -> object:
         return (rows_of(first, min(_STEP, rows - first)) for first in range(0, rows, _STEP))
 
-    source = emcomp.IterableSource(make, (rows, DIM))
+    source = emcomp.open_source(make, shape=(rows, DIM))
     words = [f"word{i}" for i in range(rows)]
     if kind == "npy-fortran":
         whole = np.asfortranarray(source.read(0, rows))
@@ -73,7 +73,7 @@ def peak() -> int:
 def measure(path: str, what: str, threads: int) -> None:
     """Print seconds and peak memory of one pass, in this process."""
     import emcomp
-    from emcomp.sources import blocks
+    from emcomp.io.sources.base import blocks
 
     before = peak()
     started = time.perf_counter()

@@ -40,7 +40,7 @@ def make_file(path: Path, megabytes: int) -> int:
 
 
 def read_emcomp(path: str, threads: int) -> np.ndarray:
-    from emcomp.vectors import read_vectors
+    from emcomp.io.reading import read_vectors
 
     return read_vectors(path, threads=threads).vectors
 

@@ -9,9 +9,9 @@ import faiss
 import numpy as np
 from harness import power_law_table
 
-from emcomp.engine import Engine
-from emcomp.residual import ResidualQuantization
-from emcomp.sources import Block, as_source
+from emcomp.codecs.residual import ResidualQuantization
+from emcomp.engine.base import Engine
+from emcomp.io.sources.base import Block, as_source
 
 
 def timed(function):

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+import emcomp
 from experiments.data import DOCS, SGNS, load_table, load_words
 from experiments.measuring import Bench, once
 from experiments.points import Points
 from experiments.rivals import BITS, rivals
 from experiments.word_tasks import Sentences
-from numpy.typing import NDArray
-
-import emcomp
 
 POINTS = DOCS / "evidence" / "cnn.json"
 KEY = ("table", "rows", "codec", "budget", "seed")

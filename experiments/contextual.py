@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import emcomp
 from experiments import words
 from experiments.data import DOCS, MINILM, load_table
 from experiments.measuring import Bench, once
@@ -20,8 +21,6 @@ from experiments.points import Points
 from experiments.rivals import BITS
 from experiments.sentence_encoder import Encoder, StsB
 from experiments.words import KEY, Wanted
-
-import emcomp
 
 POINTS = DOCS / "evidence" / "contextual.json"
 QUICK = ("uniform", "whitened", "svd")

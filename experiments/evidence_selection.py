@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+import emcomp
 from experiments import may2019
 from experiments.data import EMBEDDINGS, MINILM
 from experiments.evidence_points import (
@@ -18,8 +19,6 @@ from experiments.evidence_points import (
 from experiments.rivals import BITS
 from experiments.tables import markdown
 
-import emcomp
-
 _FEWEST = 12
 """Codecs and sizes that a comparison of measures takes."""
 
@@ -30,7 +29,7 @@ def selection(
     task: str,
     methods: Collection[str] | None,
     fewest: int = _FEWEST,
-) -> dict[str, emcomp.SelectionError] | None:
+) -> dict[str, emcomp.selection.SelectionError] | None:
     """How well every measure chooses between all methods, or some.
 
     A codec without a seed stands for itself with every seed. None if there is too little to compare.
@@ -47,16 +46,18 @@ def selection(
             point = by_seed.get(seed, by_seed[min(by_seed)])
             measures = {key: point[key] for key in MEASURES}
             label = f"{point['method']} {point['budget']}"
-            found.append(emcomp.Point(label, seed, point[task], measures, point["budget"]))
+            found.append(
+                emcomp.selection.Point(label, seed, point[task], measures, point["budget"])
+            )
     if len({point.name for point in found}) < fewest:
         return None
-    return emcomp.evaluate_selection(found, higher_is_better=HIGHER)
+    return emcomp.selection.evaluate_selection(found, higher_is_better=HIGHER)
 
 
 def by_measure(
     points: list[Point],
     methods: Collection[str] | None,
-    cell: Callable[[emcomp.SelectionError], str],
+    cell: Callable[[emcomp.selection.SelectionError], str],
 ) -> str:
     """A figure of every measure for every study and heading; the best of a column in bold.
 
@@ -91,16 +92,16 @@ def bold_smallest(lines: list[list[str]]) -> None:
                 line[column] = f"**{line[column]}**"
 
 
-def correlation(result: emcomp.SelectionError) -> str:
+def correlation(result: emcomp.selection.SelectionError) -> str:
     """Spearman with its sign."""
     return "0" if result.spearman is None else f"{result.spearman:.2f}"
 
 
-def error(result: emcomp.SelectionError) -> str:
+def error(result: emcomp.selection.SelectionError) -> str:
     """Selection error, and the worst loss of a wrong choice."""
     return f"{result.error:.3f} ({result.worst_loss:.3f})"
 
 
-def gap(result: emcomp.SelectionError) -> str:
+def gap(result: emcomp.selection.SelectionError) -> str:
     """Mean and largest gap to the oracle at a size."""
     return f"{result.oracle_gap_mean or 0:.3f} ({result.oracle_gap_max or 0:.3f})"

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from experiments.contextual import main, run_codecs, wanted
 from experiments.data import DOCS, MINILM, data_folder, load_table
 from experiments.measuring import Bench, once
@@ -22,7 +24,6 @@ from experiments.points import Points
 from experiments.rivals import BITS
 from experiments.sentence_encoder import Encoder
 from experiments.word_tasks import predict
-from numpy.typing import NDArray
 
 POINTS = DOCS / "evidence" / "glue.json"
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+import emcomp
 from experiments.data import DOCS, MINILM, ROOT, data_folder, load_table
 from experiments.measuring import Bench, largest, once
 from experiments.points import Points
 from experiments.sentence_encoder import load_model, replace_table
 from experiments.transforms import QUANTIZERS, RATIOS, wanted
-from numpy.typing import NDArray
-
-import emcomp
 
 POINTS = DOCS / "evidence" / "masked.json"
 KEY = ("table", "codec", "target", "seed", "lengths")
@@ -213,10 +213,10 @@ def run(points: Points, steps: int, lines: int, quick: bool) -> None:
         trained.train(steps)
         return trained
 
-    def by_counts(codec: str) -> emcomp.Codec:
+    def by_counts(codec: str) -> emcomp.codecs.Codec:
         given: Any = emcomp.parse_codec(codec)
         weights = model().texts.counts() + 1.0
-        return emcomp.Direction(given.transform.k, weights=weights).then(given.latents)
+        return emcomp.transforms.Direction(given.transform.k, weights=weights).then(given.latents)
 
     texts = once(lambda: model().texts.evaluation("test", lines))
 

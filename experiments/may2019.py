@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from emcomp.selection.error import Point, SelectionError, evaluate_selection
 from experiments.data import DOCS, data_folder
-
-from emcomp.selection_error import Point, SelectionError, evaluate_selection
 
 EMBEDDINGS = {"GloVe-6B": "glove400k", "fastText": "fasttext1m", "Wiki'17": "glove-wiki400k-am"}
 TASKS = {"SQuAD": "qa_best-f1", "SST": "sentiment_sst_test-acc"}
@@ -200,7 +199,7 @@ def main() -> None:
 
 INTRODUCTION = """# May et al. (2019) from their published points
 
-Written by `experiments/may2019.py` with `emcomp.evaluate_selection`, from the authors' per-seed
+Written by `experiments/may2019.py` with `emcomp.selection.evaluate_selection`, from the authors' per-seed
 measurements: k-means, uniform quantization, deep compositional codes and dimensionality reduction at
 several ratios, five seeds each, 65 points an embedding and task. Measures are errors: a correlation
 near -1 is good, and a positive one ranks the wrong way round. SQuAD performance is F1 in points, SST

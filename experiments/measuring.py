@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiments.data import ROOT
 from numpy.typing import NDArray
 
 import emcomp
-from emcomp.engine import Engine
-from emcomp.evaluation import Evaluation
+from emcomp.engine.base import Engine
+from emcomp.io.sources.base import as_source, blocks
+from emcomp.measures.evaluation import Evaluation
 from emcomp.measures.registry import resolve_measures
-from emcomp.sources import as_source, blocks
+from experiments.data import ROOT
 
 KEPT = ROOT / "build" / "tables"
 _LONG = 5.0  # seconds of fitting from which a table is worth keeping
@@ -44,8 +44,10 @@ def with_seed(codec: str, seed: int) -> str:
 
 
 def _seeded(stage: Any, seed: int) -> Any:
-    if isinstance(stage, emcomp.Transformed):
-        return emcomp.Transformed(_seeded(stage.transform, seed), _seeded(stage.latents, seed))
+    if isinstance(stage, emcomp.transforms.Transformed):
+        return emcomp.transforms.Transformed(
+            _seeded(stage.transform, seed), _seeded(stage.latents, seed)
+        )
     if not hasattr(stage, "seed") or getattr(stage, "rounding", None) == "nearest":
         return stage
     return dataclasses.replace(stage, seed=seed)

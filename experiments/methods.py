@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import emcomp
 from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, SGNS, load_table
 from experiments.measuring import Bench, compress_timed, is_known, largest_at, once, with_seed
 from experiments.points import Points
 from experiments.tables import figure, markdown
-
-import emcomp
 
 BITS = (1, 2, 4)
 SLACK = 1.001  # a few levels more than uniform's one step are not another size

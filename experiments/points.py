@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from emcomp.atomic import atomic_write
+from emcomp._support.atomic_files import atomic_write
 
 Point = dict[str, Any]
 

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from experiments.data import DOCS, EMBEDDINGS, load_table
-from experiments.measuring import Bench, largest
-from experiments.points import Points
 from numpy.typing import NDArray
 
 from emcomp.measures import spectrum
+from experiments.data import DOCS, EMBEDDINGS, load_table
+from experiments.measuring import Bench, largest
+from experiments.points import Points
 
 POINTS = DOCS / "rate_distortion.json"
 FIGURE = DOCS / "images" / "rate_distortion.svg"

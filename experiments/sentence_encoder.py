@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from experiments.data import data_folder
 from numpy.typing import NDArray
 
-from emcomp.correlation import pearson, spearman
+from emcomp._support.correlation import pearson, spearman
+from experiments.data import data_folder
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 _BATCH = 64

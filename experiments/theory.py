@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, load_table
-from experiments.points import Points
 from numpy.typing import NDArray
 
 import emcomp
+from experiments.data import DOCS, EMBEDDINGS, GLOVE, MINILM, load_table
+from experiments.points import Points
 
 POINTS = DOCS / "evidence" / "theory.json"
 KEY = ("theorem", "table", "rows", "codec")
@@ -54,7 +54,7 @@ def regression(U: NDArray[Any], codec: str, X: NDArray[Any], rank_label: NDArray
     n, (d, k) = len(X), (X.shape[1], table.dim)
     return {
         "overlap_lost": 1 - eos,
-        "predicted_gap": emcomp.expected_risk_gap(eos, n, d, k, NOISE_VARIANCE),
+        "predicted_gap": emcomp.theory.expected_risk_gap(eos, n, d, k, NOISE_VARIANCE),
         "measured_gap": float(gaps.mean()),
         "standard_error": float(gaps.std(ddof=1) / np.sqrt(DRAWS)),
         "explained_by_X": explained(U, rank_label),
@@ -70,18 +70,20 @@ def explained(basis: NDArray[Any], label: NDArray[Any]) -> float:
 
 def bound(X: NDArray[Any], bits: int) -> dict[str, float]:
     """Theorem 2 at one width: the bound, what it bounds, and the estimate for our quantizer."""
-    a = emcomp.bound_conditioning(
-        float(emcomp.spectrum(X, threads=1).singular_values[-1]), float(np.abs(X).max()), len(X)
+    a = emcomp.theory.bound_conditioning(
+        float(emcomp.measures.spectrum(X, threads=1).singular_values[-1]),
+        float(np.abs(X).max()),
+        len(X),
     )
     stochastic = emcomp.compress(X, f"uniform:{bits}(clip=max,rounding=stochastic)", threads=1)
     ours = emcomp.compress(X, f"uniform:{bits}", threads=1)
     return {
         "bits": bits,
         "a": a,
-        "bound": emcomp.uniform_eos_bound(bits, a),
+        "bound": emcomp.theory.uniform_eos_bound(bits, a),
         "stochastic": 1 - emcomp.eos(X, stochastic, threads=1),
         "ours": 1 - emcomp.eos(X, ours, threads=1),
-        "estimate": 1 - emcomp.predict_uniform_eos(X, [bits], threads=1)[bits],
+        "estimate": 1 - emcomp.measures.predict_uniform_eos(X, [bits], threads=1)[bits],
     }
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from experiments.data import data_folder
 from numpy.typing import NDArray
 
 import emcomp
-from emcomp.correlation import spearman
+from emcomp._support.correlation import spearman
+from experiments.data import data_folder
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 FOLDS = 5

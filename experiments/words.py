@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+import emcomp
 from experiments.data import DOCS, GLOVE, SGNS, load_table, load_words
 from experiments.measuring import Bench, is_random, once
 from experiments.points import Points
 from experiments.rivals import BETWEEN, BITS, rivals
 from experiments.word_tasks import WordTasks
-
-import emcomp
 
 POINTS = DOCS / "evidence" / "words.json"
 KEY = ("table", "rows", "codec", "budget", "seed")

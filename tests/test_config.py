@@ -31,7 +31,7 @@ def test_every_level_can_be_chosen_and_gives_the_same_table(level):
         "import emcomp, numpy as np; "
         "X = np.random.default_rng(0).standard_normal((30, 33)).astype(np.float32); "
         "t = emcomp.compress(X, 'uniform:5(granularity=row)'); "
-        "print(emcomp.config()['level'], t.tensors['codes'].tobytes().hex())"
+        "print(emcomp.show_config('dict')['level'], t.tensors['codes'].tobytes().hex())"
     )
     found = run(program, EMCOMP_ISA=level).stdout.split()
     codes = emcomp.compress(X, "uniform:5(granularity=row)").tensors["codes"]
@@ -51,7 +51,7 @@ def test_every_built_level_is_shipped():
 
 
 def test_the_configuration_names_its_parts(capsys):
-    config = emcomp.config()
+    config = emcomp.show_config("dict")
     assert config["emcomp"] == emcomp.__version__
     assert config["level"] in config["levels available"]
     assert config["numpy"] == np.__version__

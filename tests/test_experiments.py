@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+
+import emcomp
 from experiments.evidence_points import MEASURES, groups
 from experiments.evidence_selection import selection
 from experiments.measuring import Bench, is_random, largest, with_seed
@@ -13,8 +15,6 @@ from experiments.points import Points
 from experiments.rivals import BITS, SLACK, rivals
 from experiments.tables import figure, markdown
 from experiments.word_tasks import accuracy, fit_logistic, split_clitics
-
-import emcomp
 
 
 def test_points_are_measured_once_and_kept(tmp_path, capsys):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp import InputError, compress, plot, select, spectrum
+from emcomp import InputError, compress, plot, select
+from emcomp.measures import spectrum
 
 X = (np.random.default_rng(0).standard_normal((500, 48)) * np.arange(1, 49) ** -0.4).astype("f")
 

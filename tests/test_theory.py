@@ -5,7 +5,8 @@ import pytest
 
 from emcomp import InputError, theory
 from emcomp import measures as m
-from real_data import DATA, needs_data
+from emcomp.measures import gain_and_noise
+from tests.helpers.real_data import DATA, needs_data
 
 
 def stochastic_uniform(X, bits, random):
@@ -89,7 +90,7 @@ def test_predicted_eos(bits, power):
     X = X @ np.linalg.qr(random.standard_normal((d, d)))[0]
     limit = {1: 0.8, 2: 1.5, 4: 2.5}[bits] * X.std()
     Xq = deterministic_uniform(X, bits, limit)
-    gain, noise = theory.gain_and_noise(X, Xq)
+    gain, noise = gain_and_noise(X, Xq)
     assert gain == pytest.approx((X * Xq).sum() / (X * X).sum())
     assert noise == pytest.approx(np.square(Xq - gain * X).mean())
     s = m.spectrum(X).singular_values
@@ -121,7 +122,7 @@ def test_prediction_and_bound_on_real_tables(name):
     for bits, width in ((2, 1.5), (4, 2.6)):
         full = X.astype(np.float32)
         Xq = deterministic_uniform(full, bits, np.float32(width * full.std()))
-        gain, noise = theory.gain_and_noise(X, Xq)
+        gain, noise = gain_and_noise(X, Xq)
         loss = 1 - m.eos(X, Xq)
         predicted = 1 - theory.predict_eos(spectrum.singular_values, X.shape[0], noise, gain)
         assert predicted == pytest.approx(loss, rel=0.25)
@@ -144,7 +145,7 @@ def test_bad_arguments():
         lambda: theory.predict_eos([1.0], 10, -0.1),
         lambda: theory.predict_eos([np.nan], 10, 0.1),
         lambda: theory.noise_variance_for_eos([1.0, 0.0], 10, 0.9),
-        lambda: theory.gain_and_noise(np.zeros((5, 2)), np.ones((5, 2))),
+        lambda: gain_and_noise(np.zeros((5, 2)), np.ones((5, 2))),
     ):
         with pytest.raises(InputError):
             call()

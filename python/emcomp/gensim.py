@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.decoded import DecodedRows
+from emcomp._support.threads import resolve_threads
 from emcomp.errors import InputError
-from emcomp.table import CompressedEmbedding
-from emcomp.table_file import open as open_table
-from emcomp.threads import resolve_threads
-from emcomp.vocabulary import Vocabulary
+from emcomp.tables.decoded_rows import DecodedRows
+from emcomp.tables.opening import open as open_table
+from emcomp.tables.table import CompressedEmbedding
+from emcomp.vocabulary.index import Vocabulary
 
 try:
     from gensim import utils

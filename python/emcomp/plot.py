@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emcomp.atomic import atomic_write
+from emcomp._support.atomic_files import atomic_write
+from emcomp._support.sizes import format_bytes
 from emcomp.errors import InputError
-from emcomp.sizes import format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import Bbox
 
-    from emcomp.measures.spectrum import Spectrum
-    from emcomp.selection_result import Candidate, Selection
+    from emcomp.measures.spectra import Spectrum
+    from emcomp.selection.result import Candidate, Selection
 
 ENDINGS = (".png", ".svg", ".pdf")
 _GREY, _LINE, _PICK = "#555555", "#bbbbbb", "#c0392b"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emcomp.errors import InputError
-from emcomp.table import CompressedEmbedding
-from emcomp.table_file import open as open_table
+from emcomp.tables.opening import open as open_table
+from emcomp.tables.table import CompressedEmbedding
 from emcomp.torch.embedding_bag import EmbeddingBag
+from emcomp.torch.hooks import after_compression
 
 try:
     from sentence_transformers.sentence_transformer.modules import InputModule
@@ -93,6 +94,7 @@ class StaticEmbedding(FloatEmbedding):  # type: ignore[misc]
         return cls(Tokenizer.from_file(tokenizer), table)
 
 
+@after_compression
 def adopt_static_embeddings(model: nn.Module) -> None:
     """Let static embeddings whose table has been compressed be saved and loaded with it."""
     for module in model.modules():

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp.codec import Codec, Tensors, allocate, parse_codec
-from emcomp.compress import make_vocabulary
-from emcomp.engine import Engine
+from emcomp._support.threads import resolve_threads
+from emcomp.codecs.base import Codec, Tensors, allocate, parse_codec
+from emcomp.compression.compressing import make_vocabulary
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.sources import Block, as_source, blocks
-from emcomp.table import CompressedEmbedding
-from emcomp.threads import resolve_threads
+from emcomp.io.sources.base import Block, as_source, blocks
+from emcomp.tables.table import CompressedEmbedding
 from emcomp.transforms.linear import tensor_bytes
 
 try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emcomp.errors import InputError
-from emcomp.measures.tables import make_pair
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -197,27 +196,3 @@ def noise_variance_for_eos(
         else:
             high = middle
     return low
-
-
-def gain_and_noise(X: Any, Xq: Any, *, threads: int | None = None) -> tuple[float, float]:
-    """Gain and noise variance per entry of a compressed table, for `predict_eos`.
-
-    ``g = <X, Xq> / ||X||_F^2`` and ``v = ||Xq - g X||_F^2 / (n d)``.
-
-    Args:
-        X: table (n, d): array, path, or source.
-        Xq: table (n, d) of the same words.
-        threads: threads to use.
-
-    Raises:
-        InputError: if the tables differ in shape, X is zero, or an entry is not finite.
-    """
-    pair = make_pair(X, Xq, threads=threads)
-    squared_error = float(pair.distances[0])
-    squared_norm = float(np.trace(pair.x.gram))
-    if squared_norm == 0:
-        raise InputError("X is zero: there is no gain to measure")
-    gain = float(np.trace(pair.sums.cross)) / squared_norm
-    # Xq - X is Xq - g X and (g - 1) X, which are orthogonal.
-    noise = max(squared_error - (gain - 1.0) ** 2 * squared_norm, 0.0)
-    return gain, noise / (pair.x.rows * pair.x.dim)

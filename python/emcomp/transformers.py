@@ -19,6 +19,7 @@ from typing import Any, Literal
 from emcomp.errors import FormatError
 from emcomp.torch.embedding import Embedding
 from emcomp.torch.embedding_bag import EmbeddingBag
+from emcomp.torch.hooks import after_compression
 from emcomp.torch.output_layer import OutputLayer
 from emcomp.torch.replacement import compress_
 from emcomp.torch.table import TableModule
@@ -117,6 +118,16 @@ class EmcompQuantizer(HfQuantizer):  # type: ignore[misc]
     def is_compileable(self) -> bool:
         """Lookups are operators that ``torch.compile`` knows."""
         return True
+
+
+@after_compression
+def note_models(model: nn.Module) -> None:
+    """Note the tables of every transformers model within a model, in its configuration."""
+    noted: set[nn.Module] = set()  # models with all of their parts, which share a configuration
+    for module in model.modules():
+        if module not in noted and isinstance(module, PreTrainedModel):
+            note_tables(module)
+            noted.update(module.modules())
 
 
 def note_tables(model: PreTrainedModel) -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emcomp import container
-from emcomp.container_header import checksum, seal
 from emcomp.errors import FormatError
-from emcomp.vocabulary import Vocabulary
+from emcomp.tables import container
+from emcomp.tables.container_header import checksum, seal
+from emcomp.vocabulary.index import Vocabulary
 
 WORDS = ["cat", "dog", "", "straße", b"\xff\xfe", *(f"word{i}" for i in range(40))]
 NUMBERS = [0, 1, 2, 7, 8, 63, 64, 65, 255, 256, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**32]

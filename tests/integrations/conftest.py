@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import emcomp
-from integrations.library_table import DIM, ROOT, ROWS, WORDS, run
+from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp import engine
-from emcomp.engine import Engine
-from emcomp.executors import make_engine
-from emcomp.sharded import INDEX
+from emcomp.engine import base as engine
+from emcomp.engine.base import Engine
+from emcomp.engine.executors import make_engine
+from emcomp.tables.sharded import INDEX
 
 pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 
-from dask_cluster import (
+from tests.helpers.dask_cluster import (
     Cluster,
     MortalSource,
     RangesPart,
@@ -42,8 +42,8 @@ CODECS = [
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.work.part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.work._SHARD_ROWS_BYTES", 1)
+    monkeypatch.setattr("emcomp.compression.planning.part_rows", lambda dim: 256)
+    monkeypatch.setattr("emcomp.compression.planning._SHARD_ROWS_BYTES", 1)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_a_worker_dies_while_measuring(X, path, cluster, tmp_path, monkeypatch):
     order = tmp_path / "die"
     emcomp.compress(X, "uniform:2", out=tmp_path / "t", shard_rows=700)
     monkeypatch.setattr(
-        "emcomp.evaluation.make_engine",
+        "emcomp.measures.evaluation.make_engine",
         lambda *given: make_engine(*given, telling(order, "sums")),
     )
     there = emcomp.evaluate(
@@ -274,7 +274,7 @@ def test_threads_of_workers(given, threads, cluster):
 def test_rows_in_memory_are_not_sent_around(X, cluster, monkeypatch):
     client = cluster.have(1)
     assert_same(emcomp.compress(X, executor=client), emcomp.compress(X))
-    monkeypatch.setattr("emcomp.executors.LARGEST_TASK", 10_000)
+    monkeypatch.setattr("emcomp.engine.executors.LARGEST_TASK", 10_000)
     with pytest.raises(emcomp.InputError, match="a Dask array"):
         emcomp.compress(X, executor=client)
 

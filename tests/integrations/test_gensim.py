@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import emcomp
-from real_data import DATA, needs_data
+from tests.helpers.real_data import DATA, needs_data
 
 pytest.importorskip("gensim", reason="needs emcomp[gensim]")
 
@@ -305,7 +305,7 @@ def test_the_matrix_is_never_made_by_accident(pair):
 def test_measures_take_keyed_vectors(pair):
     plain, ours = pair
     assert emcomp.eos(plain, ours) == pytest.approx(1.0)
-    assert emcomp.frobenius_error(plain.vectors, ours) == 0.0
+    assert emcomp.measures.frobenius_error(plain.vectors, ours) == 0.0
 
 
 # Import, files, pickles

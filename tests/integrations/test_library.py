@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp import grammar
-from emcomp.container_header import seal
+from emcomp.codecs import grammar
 from emcomp.errors import CorruptFileError, FormatError
-from integrations import library_binding
-from integrations.library_binding import Library, StatusError, Table
-from integrations.library_table import DIM, ROOT, ROWS, WORDS, run
+from emcomp.tables.container_header import seal
+from tests.integrations import library_binding
+from tests.integrations.library_binding import Library, StatusError, Table
+from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
 
 CODECS = [
     *(f"uniform:{bits}" for bits in range(1, 9)),
@@ -317,7 +317,7 @@ def test_a_forked_child_uses_the_table(library, vectors, tmp_path):
     program = f"""
 import os, sys
 import numpy as np
-from integrations.library_binding import Library, Table
+from tests.integrations.library_binding import Library, Table
 table = Table(Library({str(library.path)!r}), {str(tmp_path / "t")!r})
 ids = np.arange(table.shape[0])
 rows = table.lookup(ids, threads=2)

@@ -21,8 +21,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from emcomp import sklearn as ours
 from emcomp.errors import InputError
+from emcomp.io.sources.base import Block
 from emcomp.sklearn import Compressor
-from emcomp.sources import Block
 
 NEEDS_ROWS = {"check_fit2d_1sample": "one row is too few to learn codewords or axes from"}
 EXPECTED_FAILURES = {

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import emcomp
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import check_output, read_input, stored_bytes, writing
 from emcomp.cli.options import FILE, INPUT, CodecType, json_option, reading_options, threads_option
 from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
-from emcomp.reconstruction import relative_squared_error
-from emcomp.sizes import format_bytes
-from emcomp.streaming import check_target
+from emcomp.compression.streaming import check_target
+from emcomp.statistics.squared_error import relative_squared_error
 
 if TYPE_CHECKING:
-    from emcomp.codec import Codec
+    from emcomp.codecs.base import Codec
 
 
 @click.command(

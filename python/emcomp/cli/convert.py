@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 import emcomp
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import check_output, read_input, table_words, writing
 from emcomp.cli.options import FILE, INPUT, json_option, reading_options, threads_option
 from emcomp.cli.output import write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.errors import InputError
-from emcomp.sizes import format_bytes
-from emcomp.vector_writers import WrittenFormat, write_words
+from emcomp.io.writing import WrittenFormat, write_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emcomp.sources import Source
-    from emcomp.words import Words
+    from emcomp.io.sources.base import Source
+    from emcomp.vocabulary.word_list import Words
 
 _FORMATS: dict[str, WrittenFormat] = {
     ".txt": "glove", ".vec": "word2vec", ".bin": "word2vec-binary", ".npy": "npy",

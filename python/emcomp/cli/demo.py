@@ -12,15 +12,15 @@ import click
 import numpy as np
 
 import emcomp
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import check_output, writing
 from emcomp.cli.options import FILE, json_option
 from emcomp.cli.output import write_fields, write_json, write_table, write_text
-from emcomp.sizes import format_bytes
 
 if TYPE_CHECKING:
     from emcomp.demo.study import Result, Serving
-    from emcomp.table import CompressedEmbedding
-    from emcomp.vectors import WordVectors
+    from emcomp.io.reading import WordVectors
+    from emcomp.tables.table import CompressedEmbedding
 
 _SHOWN_WORDS = ("file", "error", "import", "thread", "month", "left")
 _SHOWN_WIDTHS = ("uniform:4", "uniform:2", "uniform:1")

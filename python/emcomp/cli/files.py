@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 
 import emcomp
 from emcomp.errors import InputError
-from emcomp.gram import FirstRows
-from emcomp.sharded import index_files
-from emcomp.sources.opening import only_streams
-from emcomp.table_file import recognises
-from emcomp.words import Words
+from emcomp.io.sources.base import FirstRows
+from emcomp.tables.opening import way_in
+from emcomp.tables.sharded import index_files
+from emcomp.vocabulary.word_list import Words
 
 if TYPE_CHECKING:
-    from emcomp.sources import Source
-    from emcomp.sources.opened import OpenedSource
-    from emcomp.table import CompressedEmbedding
-    from emcomp.vectors import Duplicates
+    from emcomp.io.reading import Duplicates
+    from emcomp.io.sources.base import Source
+    from emcomp.io.sources.opened import OpenedSource
+    from emcomp.tables.table import CompressedEmbedding
 
 
 def read_input(
@@ -42,8 +41,8 @@ def read_input(
     Raises:
         InputError: if the options do not fit the file.
     """
-    is_table = isinstance(path, Path) and path.exists() and recognises(path)
-    if not is_table and (streamed or only_streams(path)):
+    way = way_in(path, streamed=streamed)
+    if way == "streamed":
         if duplicates != "error":
             raise InputError(
                 f"{path}: is not read whole, so that duplicate words must stay an error"
@@ -61,7 +60,7 @@ def read_input(
         return FirstRows(source, limit), _words_of_source(source, words, limit)
     if column is not None or words_column is not None:
         raise InputError(f"{path}: columns are for Parquet and Arrow files")
-    if not is_table:
+    if way == "vectors":
         vectors = emcomp.read_vectors(
             path,
             format=input_format,

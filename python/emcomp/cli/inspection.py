@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 import emcomp
-from emcomp import container
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import stored_bytes, table_files
 from emcomp.cli.options import FILE, json_option
 from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
-from emcomp.container_header import Json
 from emcomp.errors import FormatError
-from emcomp.sizes import format_bytes
+from emcomp.tables import container
+from emcomp.tables.container_header import Json
 
 CHECK_FAILED, BAD_FILE = 1, 4
 
@@ -149,7 +149,7 @@ Examples:
 @json_option
 def config(as_json: bool) -> None:
     """Say what this installation is made of: version, instruction sets, threads, compiler."""
-    found = emcomp.config()
+    found = emcomp.show_config("dict")
     if as_json:
         write_json({key.replace(" ", "_"): value for key, value in found.items()})
         return

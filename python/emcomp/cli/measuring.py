@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import emcomp
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import check_output, read_input, writing
 from emcomp.cli.options import (
     INPUT,
@@ -21,12 +22,11 @@ from emcomp.cli.options import (
 from emcomp.cli.output import write_json, write_table, write_text
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.errors import InputError
-from emcomp.sizes import format_bytes
-from emcomp.table import CompressedEmbedding
+from emcomp.tables.table import CompressedEmbedding
 
 if TYPE_CHECKING:
-    from emcomp.sources import Source
-    from emcomp.words import Words
+    from emcomp.io.sources.base import Source
+    from emcomp.vocabulary.word_list import Words
 
 
 @click.command(
@@ -131,6 +131,8 @@ def _check_words(path: Path | str, words: Words | None, own: Words | None) -> No
 def _draw(path: Path, tables: dict[str, Source], threads: int | None) -> None:
     from emcomp.plot import draw_spectra
 
-    spectra = {name: emcomp.spectrum(table, threads=threads) for name, table in tables.items()}
+    spectra = {
+        name: emcomp.measures.spectrum(table, threads=threads) for name, table in tables.items()
+    }
     with writing(path):
         draw_spectra(spectra, path)

@@ -9,13 +9,13 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from emcomp.budget import budget_bytes
-from emcomp.codec import Codec, parse_codec
+from emcomp._support.budget import budget_bytes
+from emcomp.codecs.base import Codec, parse_codec
 from emcomp.errors import InputError
+from emcomp.io.formats.recognition import VectorFormat
+from emcomp.io.reading import Duplicates
 from emcomp.measures.registry import resolve_measures
 from emcomp.plot import check_plot
-from emcomp.vector_formats import VectorFormat
-from emcomp.vectors import Duplicates
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from emcomp.sizes import format_bytes
+from emcomp._support.sizes import format_bytes
 
 if TYPE_CHECKING:
-    from emcomp.table import CompressedEmbedding
+    from emcomp.tables.table import CompressedEmbedding
 
 
 def write_text(text: str) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from emcomp.sizes import format_bytes
+from emcomp._support.sizes import format_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.progress import Task, TaskID
     from rich.text import Text
 
-    from emcomp.engine import Progress
-    from emcomp.sources import Source
+    from emcomp.engine.base import Progress
+    from emcomp.io.sources.base import Source
 
 
 def _silent(_phase: str, _done: int, _total: int) -> None:

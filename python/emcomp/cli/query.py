@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 import emcomp
 from emcomp import _core
+from emcomp._support.threads import resolve_threads
 from emcomp.cli.options import FILE, ids_option, json_option, k_option, threads_option
 from emcomp.cli.output import write_bytes, write_json, write_text
 from emcomp.errors import InputError
-from emcomp.table import CompressedEmbedding
-from emcomp.threads import resolve_threads
-from emcomp.words import Words
+from emcomp.tables.table import CompressedEmbedding
+from emcomp.vocabulary.word_list import Words
 
 
 def _rows_of(table: CompressedEmbedding, names: tuple[str, ...], by_id: bool) -> list[int]:

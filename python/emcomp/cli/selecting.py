@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import emcomp
+from emcomp._support.sizes import format_bytes
 from emcomp.cli.files import check_output, read_input, writing
 from emcomp.cli.inspection import CHECK_FAILED
 from emcomp.cli.options import (
@@ -27,10 +28,9 @@ from emcomp.cli.options import (
 from emcomp.cli.output import write_fields, write_json, write_text
 from emcomp.cli.progress import progress_bar
 from emcomp.errors import RankWarning
-from emcomp.sizes import format_bytes
 
 if TYPE_CHECKING:
-    from emcomp.codec import Codec
+    from emcomp.codecs.base import Codec
 
 
 @click.command(

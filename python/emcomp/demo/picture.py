@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emcomp.atomic import atomic_write
+from emcomp._support.atomic_files import atomic_write
 from emcomp.demo.study import NEIGHBOURS, Result
 
 if TYPE_CHECKING:

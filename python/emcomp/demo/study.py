@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import emcomp
-from emcomp.reconstruction import relative_squared_error
+from emcomp.statistics.squared_error import relative_squared_error
 
 if TYPE_CHECKING:
-    from emcomp.table import CompressedEmbedding
-    from emcomp.vectors import WordVectors
+    from emcomp.io.reading import WordVectors
+    from emcomp.tables.table import CompressedEmbedding
 
 WIDTHS = (1, 2, 3, 4, 6, 8)
 NEIGHBOURS = 10

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import InputError
-from emcomp.vectors import WordVectors
-from emcomp.words import Words
+from emcomp.io.reading import WordVectors
+from emcomp.vocabulary.word_list import Words
 
 WINDOW = 5
 SMOOTHING = 0.75

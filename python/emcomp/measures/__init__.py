@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emcomp.measures.evaluation import evaluate
 from emcomp.measures.gram_distance import (
     delta,
     delta1,
@@ -12,6 +13,7 @@ from emcomp.measures.gram_distance import (
 )
 from emcomp.measures.neighbours import neighbour_overlap
 from emcomp.measures.overlap import eis, eos, eos_k, principal_angles
+from emcomp.measures.prediction import gain_and_noise, predict_uniform_eos
 from emcomp.measures.reconstruction import (
     frobenius_error,
     linear_map_error,
@@ -21,10 +23,12 @@ from emcomp.measures.reconstruction import (
     orthogonal_map_error,
     spectral_error,
 )
+from emcomp.measures.report import Report
 from emcomp.measures.similarity import similarity_preservation
-from emcomp.measures.spectrum import Spectrum, spectrum
+from emcomp.measures.spectra import Spectrum, spectrum
 
 __all__ = [
+    "Report",
     "Spectrum",
     "delta",
     "delta1",
@@ -33,7 +37,9 @@ __all__ = [
     "eis",
     "eos",
     "eos_k",
+    "evaluate",
     "frobenius_error",
+    "gain_and_noise",
     "lambdas",
     "linear_map_error",
     "linear_map_spectral_error",
@@ -42,6 +48,7 @@ __all__ = [
     "neighbour_overlap",
     "orthogonal_map_error",
     "pip_loss",
+    "predict_uniform_eos",
     "principal_angles",
     "similarity_preservation",
     "spectral_error",

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError, UndefinedError
-from emcomp.gram import View, chunks, gather_rows
-from emcomp.measures.tables import Pair, Table, make_pair
+from emcomp.measures.pairs import Pair, Table, make_pair
+from emcomp.statistics.row_sums import View, chunks, gather_rows
 
 
 def random_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emcomp.engine import Engine
+from emcomp._support.threads import resolve_threads
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError, UndefinedError
-from emcomp.measures.tables import Pair, Table, make_pair
-from emcomp.threads import resolve_threads
+from emcomp.measures.pairs import Pair, Table, make_pair
 
 if TYPE_CHECKING:
-    from emcomp.gram import Matrix
+    from emcomp.statistics.row_sums import Matrix
 
 
 def eos_of(pair: Pair, denominator: str = "dimension") -> float:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from emcomp.gram import Matrix, pair_sums
 from emcomp.measures.gram_distance import SAFE_CANCELLATION
-from emcomp.measures.tables import Pair, make_pair
+from emcomp.measures.pairs import Pair, make_pair
+from emcomp.statistics.row_sums import Matrix, pair_sums
 
 
 def _largest_root(gram: Matrix) -> float:

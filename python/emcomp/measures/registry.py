@@ -23,7 +23,7 @@ from emcomp.measures.similarity import similarity_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emcomp.measures.tables import Pair
+    from emcomp.measures.pairs import Pair
 
 CENTRED = "_centred"
 """Ending of a name that asks for the measure on centred vectors."""

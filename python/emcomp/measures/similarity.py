@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emcomp.correlation import pearson, spearman
+from emcomp._support.correlation import pearson, spearman
 from emcomp.errors import InputError, UndefinedError
-from emcomp.gram import Matrix, gather_rows
-from emcomp.measures.tables import Pair, Table, make_pair
+from emcomp.measures.pairs import Pair, Table, make_pair
+from emcomp.statistics.row_sums import Matrix, gather_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,16 +14,16 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from emcomp.codec import Codec
-from emcomp.dccl import DeepCompositionalCodes
+from emcomp.codecs.base import Codec
+from emcomp.codecs.compositional import DeepCompositionalCodes
+from emcomp.codecs.floats import Float
+from emcomp.codecs.product import ProductQuantization
+from emcomp.codecs.residual import ResidualQuantization
+from emcomp.codecs.scalar_kmeans import KMeans
+from emcomp.codecs.uniform import Uniform
 from emcomp.errors import InputError
-from emcomp.floats import Float
-from emcomp.optimized_product import OptimizedProductQuantization
-from emcomp.product import ProductQuantization
-from emcomp.residual import ResidualQuantization
-from emcomp.scalar_kmeans import KMeans
 from emcomp.transforms.linear import LinearTransform, Transformed, split_tensors
-from emcomp.uniform import Uniform
+from emcomp.transforms.optimized_product import OptimizedProductQuantization
 
 Tensors: TypeAlias = Mapping[str, torch.Tensor]
 

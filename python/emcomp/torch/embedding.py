@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from emcomp.codec import Codec
-from emcomp.table import CompressedEmbedding
+from emcomp.codecs.base import Codec
+from emcomp.tables.table import CompressedEmbedding
 from emcomp.torch import operators
 from emcomp.torch.table import TableModule, check_ids, refuse
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from emcomp.codec import Codec
+from emcomp.codecs.base import Codec
 from emcomp.errors import InputError
 from emcomp.torch import operators
 from emcomp.torch.table import TableModule, check_ids, refuse

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emcomp.codec import parse_codec
+from emcomp.codecs.base import parse_codec
 from emcomp.errors import InputError
 from emcomp.torch.decode import decode
 from emcomp.torch.readers import as_array, reader_of

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from emcomp.codec import parse_codec
+from emcomp.codecs.base import parse_codec
 
 if TYPE_CHECKING:
     from emcomp import _core

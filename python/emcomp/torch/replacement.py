@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Hashable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
@@ -11,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from emcomp.codec import Codec, parse_codec
+from emcomp.codecs.base import Codec, parse_codec
 from emcomp.errors import InputError
 from emcomp.torch.embedding import Embedding
 from emcomp.torch.embedding_bag import EmbeddingBag
+from emcomp.torch.hooks import tell_integrations
 from emcomp.torch.output_layer import OutputLayer
 from emcomp.torch.replacement_report import CompressionReport, Replacement
 
@@ -87,7 +87,7 @@ def compress_(
             )
         )
     swapped = swap_modules(model, swaps)
-    _tell_other_libraries(swapped)
+    tell_integrations(swapped)
     return swapped, CompressionReport(tuple(replacements), before, _bytes_of(swapped))
 
 
@@ -98,23 +98,6 @@ def swap_modules(model: nn.Module, swaps: Mapping[nn.Module, nn.Module]) -> nn.M
             if child is not None and child in swaps:
                 parent._modules[name] = swaps[child]
     return swaps.get(model, model)
-
-
-def _tell_other_libraries(model: nn.Module) -> None:
-    """Let transformers and sentence-transformers save what a model has, and load it again."""
-    transformers = sys.modules.get("transformers")
-    if transformers is not None:
-        noted: set[nn.Module] = set()  # models with all of their parts, which share a configuration
-        for module in model.modules():
-            if module not in noted and isinstance(module, transformers.PreTrainedModel):
-                from emcomp.transformers import note_tables
-
-                note_tables(module)
-                noted.update(module.modules())
-    if "sentence_transformers" in sys.modules:
-        from emcomp.sentence_transformers import adopt_static_embeddings
-
-        adopt_static_embeddings(model)
 
 
 def _names(modules: Named) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emcomp.sizes import format_bytes
+from emcomp._support.sizes import format_bytes
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from emcomp.codec import Codec, parse_codec
-from emcomp.compress import compress
+from emcomp.codecs.base import Codec, parse_codec
+from emcomp.compression.compressing import compress
 from emcomp.errors import InputError
-from emcomp.table import CompressedEmbedding
-from emcomp.table_file import open as open_table
+from emcomp.tables.opening import open as open_table
+from emcomp.tables.table import CompressedEmbedding
 from emcomp.torch import operators
 from emcomp.torch.readers import as_array
 

@@ -9,6 +9,7 @@ from emcomp.transforms.autoencoder import Autoencoder
 from emcomp.transforms.direction import Direction
 from emcomp.transforms.factorization import Pca, Svd
 from emcomp.transforms.linear import Transformed
+from emcomp.transforms.optimized_product import OptimizedProductQuantization
 from emcomp.transforms.principal import Principal
 from emcomp.transforms.rotation import Rotate
 from emcomp.transforms.whitening import Whiten
@@ -16,6 +17,7 @@ from emcomp.transforms.whitening import Whiten
 __all__ = [
     "Autoencoder",
     "Direction",
+    "OptimizedProductQuantization",
     "Pca",
     "Principal",
     "Rotate",

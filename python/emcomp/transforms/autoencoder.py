@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Info, Tensors
-from emcomp.engine import Engine
+from emcomp.codecs.base import Info, Tensors
+from emcomp.codecs.grammar import register
+from emcomp.codecs.row_kmeans import check_count, sampled
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.grammar import register
-from emcomp.measures.basis import MAX_PASSES
-from emcomp.sources import Source
+from emcomp.io.sources.base import Source
+from emcomp.statistics.basis import MAX_PASSES
 from emcomp.transforms.autoencoder_training import AutoencoderPlan, Layers, train
 from emcomp.transforms.axes import mean_row, singular_axes
 from emcomp.transforms.factorization import InvertedProjection
 from emcomp.transforms.linear import ENCODER, FittedTransform, map_of, stored_map
-from emcomp.vector_kmeans import check_count, sampled
 
 
 @dataclass(frozen=True, kw_only=True)

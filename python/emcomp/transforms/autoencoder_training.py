@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.engine import Progress
+from emcomp._support.validation import check_number, steps_at_once
+from emcomp.codecs.row_kmeans import check_count
+from emcomp.engine.base import Progress
 from emcomp.errors import InputError
-from emcomp.training import check_number, steps_at_once
-from emcomp.vector_kmeans import check_count
 
 
 class AutoencoderPlan(NamedTuple):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp.engine import Engine
-from emcomp.gram import Matrix, View, column_means, gram_matrix
-from emcomp.measures.basis import SAFE_SQUARED_CONDITION, left_singular_basis
-from emcomp.sources import Source
+from emcomp.engine.base import Engine
+from emcomp.io.sources.base import Source
+from emcomp.statistics.basis import SAFE_SQUARED_CONDITION, left_singular_basis
+from emcomp.statistics.row_sums import Matrix, View, column_means, gram_matrix
 
 NAME = "the table"
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codec import Info, Tensors
-from emcomp.engine import Engine
+from emcomp.codecs.base import Info, Tensors
+from emcomp.codecs.grammar import register
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.gram import Matrix, checked_gram, chunks
-from emcomp.grammar import register
-from emcomp.sources import Source
+from emcomp.io.sources.base import Source
+from emcomp.statistics.row_sums import Matrix, checked_gram, chunks
 from emcomp.transforms.axes import NAME, top_eigenvectors
 from emcomp.transforms.factorization import InvertedProjection, most_latents
 from emcomp.transforms.linear import ENCODER, FittedTransform, map_of

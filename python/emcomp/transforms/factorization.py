@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from emcomp.checks import is_whole
-from emcomp.codec import Info, RowTensor, Tensors, parse_codec
-from emcomp.engine import Engine
+from emcomp.codecs.base import Info, RowTensor, Tensors, parse_codec
+from emcomp.codecs.checks import is_whole
+from emcomp.codecs.grammar import register
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.grammar import register
-from emcomp.measures.basis import MAX_PASSES
-from emcomp.sources import Source
+from emcomp.io.sources.base import Source
+from emcomp.statistics.basis import MAX_PASSES
 from emcomp.transforms.axes import singular_axes
 from emcomp.transforms.linear import ENCODER, FittedTransform, LinearTransform, map_of
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from emcomp import _core
-from emcomp.checks import check_tensors, refuse_nonfinite
-from emcomp.codec import (
+from emcomp.codecs.base import (
     Codec,
     Factor,
     FittedCodec,
@@ -23,10 +22,11 @@ from emcomp.codec import (
     Transform,
     parse_codec,
 )
-from emcomp.engine import Engine
+from emcomp.codecs.checks import check_tensors, refuse_nonfinite
+from emcomp.codecs.floats import Float
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.floats import Float
-from emcomp.sources import Block, Source, block_rows
+from emcomp.io.sources.base import Block, Source, block_rows
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emcomp.allocation import Allocate
-from emcomp.codec import NOTHING, Info, RowTensor, Tensors
-from emcomp.engine import Engine
+from emcomp.codecs.allocation import Allocate
+from emcomp.codecs.base import NOTHING, Info, RowTensor, Tensors
+from emcomp.codecs.grammar import register
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.gram import Matrix
-from emcomp.grammar import register
-from emcomp.sources import Source
+from emcomp.io.sources.base import Source
+from emcomp.statistics.row_sums import Matrix
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
 from emcomp.transforms.linear import (

@@ -10,13 +10,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from emcomp import _core
-from emcomp.checks import is_whole
-from emcomp.codec import NOTHING, Info, RowTensor, Tensors
-from emcomp.engine import Engine
+from emcomp.codecs.base import NOTHING, Info, RowTensor, Tensors
+from emcomp.codecs.checks import is_whole
+from emcomp.codecs.grammar import register
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
-from emcomp.grammar import register
-from emcomp.reconstruction import ErrorSums
-from emcomp.sources import Source
+from emcomp.io.sources.base import Source
+from emcomp.statistics.squared_error import ErrorSums
 from emcomp.transforms.linear import NO_TENSORS, FittedTransform, LinearTransform
 
 ROW_SCALES: Mapping[str, RowTensor] = {"scales": RowTensor(np.float16, ())}

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from emcomp import _core
-from emcomp.gram import Matrix
-from emcomp.grammar import register
+from emcomp.codecs.grammar import register
+from emcomp.statistics.row_sums import Matrix
 from emcomp.transforms.principal import AxisPowers
 from emcomp.transforms.rotation import check_seed
 

@@ -1,0 +1,1 @@
+"""What every room uses: arrays, files, sizes, threads and checks of arguments."""

@@ -1,0 +1,1 @@
+"""Making compressed tables: in memory, streamed to files, and appending to them."""

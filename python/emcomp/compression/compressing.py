@@ -1,0 +1,183 @@
+"""Compressing a table: fit a codec, encode block by block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, parse_codec
+from emcomp.compression.planning import Work, plan_work
+from emcomp.compression.streaming import compress_to
+from emcomp.engine.base import Engine, Progress
+from emcomp.engine.executors import make_engine
+from emcomp.errors import InputError
+from emcomp.io.reading import own_words
+from emcomp.io.sources.base import Block, Source, block_rows
+from emcomp.tables.opening import open_table
+from emcomp.tables.table import CompressedEmbedding
+from emcomp.vocabulary.index import Vocabulary
+
+
+def compress(
+    X: Any,
+    codec: str | Codec = "uniform:4",
+    *,
+    words: Iterable[str | bytes] | None = None,
+    dtype: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    shard_rows: int | None = None,
+    memory_limit: int | str | None = None,
+    resume: bool = False,
+    executor: Any = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> CompressedEmbedding:
+    """Compress an embedding table.
+
+    Rows are read and encoded block by block: beside the result, memory holds a few tens of
+    megabytes, whatever the input's type and layout. With ``out`` the result is written as it is
+    made, and the number of rows does not matter.
+
+    Args:
+        X: the table, shape (rows, dim): an array or memory map of float16, bfloat16, float32 or
+            float64 (any strides, either byte order), word vectors (gensim's KeyedVectors, too), a
+            source, a Dask array, a compressed table, or the path of what `read_vectors` reads or
+            `open_source` opens.
+        codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
+        words: the rows' words, if X does not bring its own.
+        dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
+        out: file to write, or folder where shards are asked for. What an interrupted run has
+            finished stays beside it (in ``out.partial``) or in the folder.
+        shard_rows: rows of a shard. The table becomes a folder of files of so many rows, and
+            `append` may add more.
+        memory_limit: bytes of memory to stay below, or a string such as ``"1GB"``; with ``out``.
+            `plan` says what is needed.
+        resume: go on with what an interrupted run has finished; the result is the same bytes.
+        executor: workers that share the work: a `concurrent.futures.Executor` or a Dask client.
+        threads: threads to use, of each worker where there are some; None for
+            ``EMCOMP_NUM_THREADS`` or OpenMP's default, and for 1 on workers. The result does not
+            depend on it.
+        progress: called now and then with the phase, the rows done and the rows in all.
+
+    Returns:
+        The compressed table, opened from ``out`` if that was named.
+
+    Raises:
+        InputError: for an unknown codec, a table of the wrong shape or type, NaN or infinite
+            entries (with the first position and the count), words that do not fit, or a memory
+            limit that is too low.
+        FormatError: if X names a file that cannot be read.
+        OSError: if ``out`` cannot be written.
+    """
+    chosen = parse_codec(codec)
+    engine = make_engine(executor, threads, progress)
+    for name, value in (("shard_rows", shard_rows), ("memory_limit", memory_limit)):
+        if out is None and value is not None:
+            raise InputError(f"{name} is for tables that are written as they are made: give out=")
+    if out is None and resume:
+        raise InputError("resume is for tables that are written as they are made: give out=")
+    streamed = out is not None or executor is not None
+    source = open_table(X, dtype, threads=threads, streamed=streamed)
+    chosen.check(source.shape)
+    vocabulary = make_vocabulary(words_of(X, source) if words is None else words, source.shape[0])
+    if out is None:
+        return encode(source, chosen, vocabulary, engine)
+    work = plan_work(chosen, source.shape, memory_limit, shard_rows)
+    in_shards = shard_rows is not None
+    return compress_to(
+        Path(out), source, chosen, vocabulary, engine, work, in_shards=in_shards, resume=resume
+    )
+
+
+def plan(
+    X: Any,
+    codec: str | Codec = "uniform:4",
+    *,
+    dtype: str | None = None,
+    shard_rows: int | None = None,
+    memory_limit: int | str | None = None,
+) -> Work:
+    """What `compress` with ``out`` will take: passes over the rows, memory, shards.
+
+    Args:
+        X: the table, as for `compress`, of which only the shape is looked at.
+        codec: how to compress.
+        dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
+        shard_rows: rows of a shard.
+        memory_limit: bytes of memory to stay below.
+
+    Raises:
+        InputError: for a table or codec that `compress` refuses, or a limit that is too low.
+    """
+    chosen = parse_codec(codec)
+    source = open_table(X, dtype, streamed=True)
+    chosen.check(source.shape)
+    return plan_work(chosen, source.shape, memory_limit, shard_rows)
+
+
+def words_of(X: Any, source: Source) -> Iterable[str | bytes] | None:
+    """The words that a table brings along, given it and the source that was opened over it."""
+    return own_words(source if isinstance(X, (str, os.PathLike)) else X)
+
+
+def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:
+    """The vocabulary of a table, if it has words. Raises InputError if they do not fit its rows."""
+    if words is None:
+        return None
+    vocabulary = Vocabulary.from_words(words)
+    if len(vocabulary) != rows:
+        raise InputError(f"{len(vocabulary)} words for a table of {rows} rows")
+    return vocabulary
+
+
+@dataclass(frozen=True)
+class EncodeRows:
+    """Encodes some rows of a source, of one block."""
+
+    source: Source
+    fitted: FittedCodec
+
+    def __call__(self, first: int, count: int, threads: int, out: Tensors | None = None) -> Tensors:
+        """Encode rows [first, first + count) into ``out`` or into new tensors."""
+        into = allocate(self.fitted.row_tensors, count) if out is None else out
+        self.fitted.encode(Block(first, self.source.read(first, count)), into, threads)
+        return into
+
+
+def encode(
+    source: Source,
+    codec: Codec,
+    vocabulary: Vocabulary | None,
+    engine: Engine,
+) -> CompressedEmbedding:
+    """Fit a codec to a source and encode all of its rows."""
+    rows, dim = source.shape
+    fitted = codec.fit(source, engine)
+    tensors = allocate(fitted.row_tensors, rows)
+    step = block_rows(dim)
+    cuts = [(first, min(step, rows - first)) for first in range(0, rows, step)]
+    places = [
+        {name: tensor[first : first + count] for name, tensor in tensors.items()}
+        for first, count in cuts
+    ]
+    engine.progress("encode", 0, rows)
+    calls = [
+        (first, count, engine.threads, out if engine.shares_memory else None)
+        for (first, count), out in zip(cuts, places, strict=True)
+    ]
+    results = engine.map(EncodeRows(source, fitted), calls)
+    for (first, count), out, encoded in zip(cuts, places, results, strict=True):
+        if not engine.shares_memory:
+            for name, tensor in encoded.items():
+                out[name][...] = tensor
+        engine.progress("encode", first + count, rows)
+    return CompressedEmbedding(
+        codec,
+        (rows, codec.table_dim(dim)),
+        {**tensors, **fitted.shared_tensors},
+        vocabulary,
+        dict(fitted.info),
+    )

@@ -1,0 +1,1 @@
+"""Who goes over the rows: this process, an executor, a Dask cluster."""

@@ -1,0 +1,1 @@
+"""Vector files and sources: formats, reading, writing, rows in blocks."""

@@ -1,0 +1,89 @@
+"""Vectors in word2vec's binary format and in fastText's model files."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emcomp import _core
+from emcomp.errors import CorruptFileError, FormatError
+from emcomp.io.formats.recognition import MappedFile, parse_header
+from emcomp.vocabulary.word_list import Words
+
+_WINDOW_BYTES = 64 << 20
+
+
+def read_word2vec_binary(
+    file: MappedFile, *, limit: int | None, threads: int
+) -> tuple[NDArray[np.float32], Words]:
+    """Vectors and words of a word2vec binary file, with or without newlines after the vectors.
+
+    Args:
+        file: the file.
+        limit: vectors to read at most.
+        threads: threads to use.
+
+    Returns:
+        Vectors (rows, dim), and as many words.
+
+    Raises:
+        FormatError: if the header is missing, or promises fewer vectors than there are.
+        CorruptFileError: if the file is too short for what its header promises.
+    """
+    header = parse_header(file.head())
+    if header is None or header.rows == 0 or header.dim == 0:
+        raise FormatError("line 1: expected the number of vectors and their dimension")
+    rows = header.rows if limit is None else min(header.rows, limit)
+    shortest = 1 + 4 * header.dim  # an empty word, the space after it, the numbers
+    if header.rows > (file.size - header.length) // shortest:
+        raise CorruptFileError(
+            f"the header promises {header.rows} vectors of {header.dim} numbers, at least "
+            f"{header.length + header.rows * shortest} bytes; the file has {file.size}"
+        )
+    vectors = np.empty((rows, header.dim), np.float32)
+    words = []
+    position = header.length
+    step = max(_WINDOW_BYTES // shortest, 1)
+    for first in range(0, rows, step):
+        out = vectors[first : first + step]
+        letters, offsets, end = _core.read_binary_rows(file.bytes, position, first, out, threads)
+        words.append(Words(letters, offsets))
+        file.forget(position, end)
+        position = end
+    if rows == header.rows and position != file.size:
+        raise FormatError(
+            f"the header promises {header.rows} vectors, which end at byte {position}; "
+            f"{file.size - position} more bytes follow"
+        )
+    return vectors, Words.concatenate(words)
+
+
+def read_fasttext(
+    file: MappedFile, *, limit: int | None, threads: int
+) -> tuple[NDArray[np.float32], Words]:
+    """Word vectors of a fastText model, as fastText's ``get_word_vector`` returns them.
+
+    The vector of a word is the mean of its own row and those of its character n-grams
+    (Bojanowski et al. 2017, section 3.2); n-grams of other words are not kept.
+
+    Args:
+        file: the file.
+        limit: vectors to read at most.
+        threads: threads to use.
+
+    Returns:
+        Vectors (rows, dim), and as many words.
+
+    Raises:
+        FormatError: if the model is quantized, or of an unknown version.
+        CorruptFileError: if the file is cut short or contradicts itself.
+    """
+    model = _core.FastTextFile(file.bytes)
+    rows, dim = model.shape
+    if rows == 0:
+        raise FormatError("the model has no words")
+    if limit is not None:
+        rows = min(rows, limit)
+    vectors = np.empty((rows, dim), np.float32)
+    model.read(0, vectors, threads)
+    return vectors, Words(*model.words())[:rows]

@@ -1,0 +1,1 @@
+"""Rows in blocks, one module for each kind of file or container."""

@@ -1,0 +1,40 @@
+"""What tests of tables that are written as they are made have in common."""
+
+import numpy as np
+import pytest
+
+from emcomp.engine import base as engine
+
+CODECS = [
+    "uniform:3(granularity=row)",
+    "uniform:2(granularity=column,rounding=stochastic,seed=3)",
+    "kmeans:3",
+    "pq:4x4(sample=500)",
+    "pq:5x4",
+    "opq:4x4(rotations=2,sample=500)",
+    "rq:2x4",
+    "dccl:2(epochs=1,codewords=4)",
+    "dccl:4x4(epochs=1,refine=0)",
+    "svd:5(map_dtype=float16)+uniform:4",
+    "pca:5",
+    "rotate(scales=row)+kmeans:3",
+    "whiten+kmeans:3",
+    "principal+allocate:3",
+    "direction:5",
+    "autoencoder:4(epochs=1,sample=500)+kmeans:3",
+]
+WORDS = [f"word{i}" for i in range(900)]
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
+    monkeypatch.setattr("emcomp.compression.planning.part_rows", lambda dim: 256)
+    monkeypatch.setattr("emcomp.compression.planning._SHARD_ROWS_BYTES", 1)
+
+
+@pytest.fixture(scope="module", name="X")
+def make_rows():
+    X = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
+    X[:, 0] *= 20
+    return X
