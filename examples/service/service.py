@@ -25,7 +25,7 @@ log = logging.getLogger("uvicorn.error")
 
 Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Ids = Annotated[list[Id] | None, Field(max_length=MOST_ROWS)]
-Words = Annotated[list[str] | None, Field(max_length=MOST_ROWS)]
+WordList = Annotated[list[str] | None, Field(max_length=MOST_ROWS)]
 Neighbours = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -33,7 +33,7 @@ class Wanted(BaseModel):
     """Rows by their ids or by their words."""
 
     ids: Ids = None
-    words: Words = None
+    words: WordList = None
 
 
 class Asked(BaseModel):
@@ -120,7 +120,7 @@ def find_rows(table: CompressedEmbedding, wanted: Wanted, accept: str) -> Respon
 async def get_rows(
     request: Request,
     id: Annotated[Ids, Query()] = None,  # noqa: A002
-    word: Annotated[Words, Query()] = None,
+    word: Annotated[WordList, Query()] = None,
 ) -> Response:
     """Rows of ids or words, in the order given: ``/rows?id=3&id=5``, ``/rows?word=cat``."""
     wanted = Wanted(ids=id, words=word)

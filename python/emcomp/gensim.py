@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 _QUESTIONS_TOGETHER = 1024
-_PIECE_BYTES = 16 << 20
+_BLOCK_BYTES = 16 << 20
 _ANSWERS = 5  # as many as evaluate_word_analogies asks for
 
 
@@ -43,7 +43,7 @@ class CompressedKeyedVectors(KeyedVectors):
     """A compressed table with words, as a gensim KeyedVectors that cannot be changed.
 
     It gives the answers that gensim gives on the decoded matrix. ``vectors`` is a `DecodedRows`:
-    it can be indexed, sliced and multiplied, and refuses to become an array. Words are not copied
+    it can be indexed, sliced and multiplied, and refuses to become an array. WordList are not copied
     either: ``index_to_key`` and ``key_to_index`` look into the table's vocabulary. Attributes of
     keys (``set_vecattr``) live in memory and in pickles; a saved table does not hold them.
 
@@ -212,9 +212,9 @@ class _Answered(CompressedKeyedVectors):
         cosines = np.full((len(queries), _ANSWERS + 3), -2, np.float32)
         found = np.full(cosines.shape, -1, np.int64)
         threads = resolve_threads()
-        for piece in self.vectors[:rows].pieces(_PIECE_BYTES, threads):
+        for block in self.vectors[:rows].blocks(_BLOCK_BYTES, threads):
             _core.add_neighbours(
-                piece.rows, None, piece.first, "table", queries, nobody, threads, cosines, found
+                block.rows, None, block.first, "table", queries, nobody, threads, cosines, found
             )
         return cosines, found
 

@@ -55,13 +55,13 @@ def draw_front(selection: Selection, path: Path) -> None:
         InputError: if a score is not finite.
         OSError: if the file cannot be written.
     """
-    rule = selection.rule
+    ranking = selection.ranking
     figure, axes = _new_figure()
-    scores = np.array([rule.score(candidate) for candidate in selection.ranked])
+    scores = np.array([ranking.score(candidate) for candidate in selection.ranked])
     if not np.isfinite(scores).all():
-        raise InputError(f"a score of {rule.measure} is infinite and cannot be drawn")
+        raise InputError(f"a score of {ranking.measure} is infinite and cannot be drawn")
     axes.set_xscale("log")
-    _scale_scores(axes, scores, higher_is_better=rule.higher_is_better)
+    _scale_scores(axes, scores, higher_is_better=ranking.higher_is_better)
     _draw_front_line(axes, selection)
     families: dict[str, list[Candidate]] = {}
     for candidate in selection.ranked:
@@ -69,15 +69,15 @@ def draw_front(selection: Selection, path: Path) -> None:
     for number, family in enumerate(sorted(families)):
         colour = _COLOURS[number % len(_COLOURS)]
         x = [candidate.nbytes for candidate in families[family]]
-        y = [rule.score(candidate) for candidate in families[family]]
+        y = [ranking.score(candidate) for candidate in families[family]]
         marker = _MARKERS[number // len(_COLOURS) % len(_MARKERS)]
         axes.scatter(x, y, s=22, color=colour, marker=marker, label=family, zorder=3, linewidths=0)
     axes.margins(x=0.12, y=0.08)
     _draw_limits(axes, selection)
     _label_sizes(axes, selection.shape)
     _label_scores(axes)
-    better = "higher" if rule.higher_is_better else "lower"
-    axes.set_ylabel(f"{rule.measure} ({better} is better)", color=_GREY)
+    better = "higher" if ranking.higher_is_better else "lower"
+    axes.set_ylabel(f"{ranking.measure} ({better} is better)", color=_GREY)
     rows, dim = selection.shape
     axes.set_title(f"{rows:,} x {dim}: what each size keeps", fontsize=12, loc="left", pad=14)
     if len(families) > 1:
@@ -182,11 +182,11 @@ def _from_loss_scale(place: Any) -> Any:
 
 def _draw_front_line(axes: Axes, selection: Selection) -> None:
     x = [candidate.nbytes for candidate in selection.front]
-    y = [selection.rule.score(candidate) for candidate in selection.front]
+    y = [selection.ranking.score(candidate) for candidate in selection.front]
     axes.plot(x, y, color=_LINE, linewidth=1.6, drawstyle="steps-post", zorder=2)
     if selection.pick is not None:
         axes.plot(
-            [selection.pick.nbytes], [selection.rule.score(selection.pick)], marker="o", markersize=12, markeredgewidth=1.8,
+            [selection.pick.nbytes], [selection.ranking.score(selection.pick)], marker="o", markersize=12, markeredgewidth=1.8,
             markerfacecolor="none", markeredgecolor=_PICK, linestyle="none", zorder=4,
         )  # fmt: skip
 
@@ -208,11 +208,11 @@ def _draw_limits(axes: Axes, selection: Selection) -> None:
         axes.annotate(
             name, place, (4, 0), ("data", "axes fraction"), rotation=90, va="bottom", **label
         )
-    if selection.rule.minimum is not None:
-        name = f"good enough: {selection.rule.minimum:g}"
-        axes.axhline(selection.rule.minimum, **style)
+    if selection.ranking.minimum is not None:
+        name = f"good enough: {selection.ranking.minimum:g}"
+        axes.axhline(selection.ranking.minimum, **style)
         axes.annotate(
-            name, (0.01, selection.rule.minimum), (0, 4), ("axes fraction", "data"), **label
+            name, (0.01, selection.ranking.minimum), (0, 4), ("axes fraction", "data"), **label
         )
 
 
@@ -253,22 +253,22 @@ def _label_candidates(figure: Figure, axes: Axes, selection: Selection) -> None:
     for _ in range(2):  # the second time with room for the legend
         figure.draw_without_rendering()
     figure.set_layout_engine("none")  # so that places on the page stay as they are now
-    rule = selection.rule
+    ranking = selection.ranking
     points = axes.transData.transform(
-        np.array([(c.nbytes, rule.score(c)) for c in selection.ranked])
+        np.array([(c.nbytes, ranking.score(c)) for c in selection.ranked])
     )
     page = axes.get_window_extent()
     obstacles = np.concatenate([points, *_places_on(axes.lines[0])])
     taken = [text.get_window_extent() for text in axes.texts]
     taken += [line.get_window_extent().padded(1) for line in axes.lines[1:]]
     shortest = sorted(selection.front, key=lambda c: (len(c.codec), c.codec))
-    places = _RISING if rule.higher_is_better else _FALLING
+    places = _RISING if ranking.higher_is_better else _FALLING
     for candidate in sorted(shortest, key=lambda c: c != selection.pick):
         picked = candidate == selection.pick
         for dx, dy, side in places:
             label = axes.annotate(
                 candidate.codec,
-                (candidate.nbytes, rule.score(candidate)),
+                (candidate.nbytes, ranking.score(candidate)),
                 xytext=(dx, dy + (3 if dy > 0 else -3) * picked),
                 textcoords="offset points",
                 ha=side,

@@ -8,7 +8,7 @@ import pytest
 
 import emcomp
 from emcomp.codecs import Uniform
-from emcomp.io.reading import own_words
+from emcomp.io.reading import words_of
 from emcomp.io.sources.base import block_rows
 
 X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
@@ -177,4 +177,4 @@ def test_a_compressed_table_keeps_its_words(tmp_path):
     emcomp.write_vectors(tmp_path / "v.txt", table)
     assert list(emcomp.read_vectors(tmp_path / "v.txt").words) == ["b", "a", "c"]
     columns = np.rec.array(np.eye(3), dtype=[("words", float), ("b", float), ("c", float)])
-    assert own_words(columns) is None
+    assert words_of(columns) is None

@@ -15,7 +15,7 @@ from emcomp.io.formats import text as vector_text
 from emcomp.io.formats.recognition import VectorFormat
 from emcomp.io.reading import WordVectors, read_vectors
 from emcomp.io.writing import write_vectors, write_words
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 AWKWARD_DIMS = [1, 2, 7, 8, 9, 63, 64, 65, 257]
 
@@ -170,7 +170,7 @@ def test_duplicates(file):
 
 @given(st.lists(st.sampled_from(["", "a", "b", "ab", "ba", "abc"]), min_size=1))
 def test_first_occurrences(strings):
-    words = Words.from_strings(strings)
+    words = WordList.from_strings(strings)
     first = _core.first_occurrences(words.bytes, words.offsets)
     assert first.tolist() == [strings.index(word) for word in strings]
 
@@ -296,7 +296,7 @@ def test_interrupted_writing_leaves_what_was_there(tmp_path, form):
     path = tmp_path / "f"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        write_vectors(path, Endless(), Words.from_strings(map(str, range(10**6))), format=form)
+        write_vectors(path, Endless(), WordList.from_strings(map(str, range(10**6))), format=form)
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -326,7 +326,7 @@ def test_writing_other_types_and_strides(tmp_path, form, dtype):
     if dtype == "bfloat16":
         vectors = (exact.view(np.uint32) >> 16).astype(np.uint16)
         exact = (vectors.astype(np.uint32) << 16).view(np.float32)
-    source = WordVectors(vectors, Words.from_strings(map(str, range(10))))
+    source = WordVectors(vectors, WordList.from_strings(map(str, range(10))))
     for threads in (1, 3):
         write_vectors(tmp_path / "f", source, format=form, threads=threads)
         read = read_vectors(tmp_path / "f").vectors

@@ -176,7 +176,7 @@ def test_several_measures_the_first_decides():
     result = select(X, "4x", SOME, ["mean_cosine_distance", "eos"])
     assert list(result.pick.scores) == ["mean_cosine_distance", "eos"]
     assert result.pick.scores["eos"] == score(result.pick.codec)
-    assert result.rule.measure == "mean_cosine_distance"
+    assert result.ranking.measure == "mean_cosine_distance"
     assert result.pick.codec == "uniform:8"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp.compression.planning import plan_work
+from emcomp.compression.planning import make_plan
 from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
 
 
@@ -31,7 +31,7 @@ def test_selecting_in_little_memory(X, tmp_path):
 
 def test_what_memory_forbids_is_tried_by_a_run_that_has_more(X, tmp_path):
     names = ["uniform:2", "pq:4x4(sample=500)", "kmeans:2"]
-    needed = {name: plan_work(emcomp.parse_codec(name), X.shape).memory for name in names}
+    needed = {name: make_plan(emcomp.parse_codec(name), X.shape).memory for name in names}
     least = max(needed["uniform:2"], needed["kmeans:2"])
     assert least < needed["pq:4x4(sample=500)"]
     options = {"out": tmp_path / "best.emcomp", "state": tmp_path / "state.json"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emcomp import InputError, compress
-from emcomp._support.budget import budget_bytes
+from emcomp._support.sizes import budget_bytes
 
 SHAPE = (1000, 300)
 

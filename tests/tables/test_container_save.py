@@ -29,12 +29,12 @@ def saved(tmp_path):
 def test_interrupted_save_leaves_the_old_file(saved, error):
     before = saved.read_bytes()
 
-    def chunks():
+    def blocks():
         yield np.zeros(2_000_000, np.uint8)
         raise error
 
     with pytest.raises(error):
-        container.write(saved, {"codes": container.TensorStream("U8", (4_000_000,), chunks())}, {})
+        container.write(saved, {"codes": container.TensorStream("U8", (4_000_000,), blocks())}, {})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -151,11 +151,11 @@ def test_killed_by_ctrl_c(tmp_path):
     code = """
         import sys, time, numpy as np
         from emcomp.tables import container
-        def chunks():
+        def blocks():
             yield np.zeros(10, np.uint8)
             print("half", flush=True)
             time.sleep(60)
-        container.write(sys.argv[1], {"x": container.TensorStream("U8", (20,), chunks())}, {})
+        container.write(sys.argv[1], {"x": container.TensorStream("U8", (20,), blocks())}, {})
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), str(path)],

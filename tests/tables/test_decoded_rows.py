@@ -76,9 +76,9 @@ def test_multiplied_as_the_matrix(both):
         rows @ VECTOR[:5]
 
 
-def test_decoded_piece_by_piece(both, monkeypatch):
+def test_decoded_block_by_block(both, monkeypatch):
     rows, X = both
-    assert [(first, len(part)) for first, part in rows[:20].pieces(4 * 24 * 7 + 5)] == [
+    assert [(first, len(part)) for first, part in rows[:20].blocks(4 * 24 * 7 + 5)] == [
         (0, 7),
         (7, 7),
         (14, 6),

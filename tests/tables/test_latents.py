@@ -50,12 +50,12 @@ def test_only_decoders_that_keep_all_latents_pass_on_their_span():
     X = np.random.default_rng(3).standard_normal((200, 8)).astype(np.float32)
     for codec in ("svd:8", "whiten+kmeans:3", "rotate+uniform:4", "pca:3", "uniform:4"):
         table = emcomp.compress(X, codec)
-        assert table.codec.span(table.shape, table.tensors) is None
+        assert table.codec.latent_factor(table.shape, table.tensors) is None
     table = emcomp.compress(X, "svd:3")
     tensors = dict(table.tensors)
-    assert table.codec.span(table.shape, tensors).width == 3
+    assert table.codec.latent_factor(table.shape, tensors).width == 3
     tensors["transform.map"] = tensors["transform.map"][[0, 1, 1]]
-    assert table.codec.span(table.shape, tensors) is None
+    assert table.codec.latent_factor(table.shape, tensors) is None
 
 
 def test_instability_compares_latents_too():

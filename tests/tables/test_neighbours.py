@@ -6,7 +6,7 @@ import pytest
 from emcomp import measures as m
 from emcomp.engine.base import Engine
 from emcomp.measures.neighbours import nearest_rows
-from emcomp.measures.pairs import Table
+from emcomp.measures.pairs import TableSums
 
 
 def noisy(X, scale, seed=9):
@@ -32,7 +32,7 @@ def test_neighbour_overlap(centred):
     everyone = np.arange(0, 4500, 3)
     first, second = (slow_neighbours(t, everyone, 7) for t in tables)
     expected = np.mean([len(set(a) & set(b)) / 7 for a, b in zip(first, second, strict=True)])
-    found = nearest_rows(Table(X, centred=centred, engine=Engine(2)), everyone, 7)
+    found = nearest_rows(TableSums(X, centred=centred, engine=Engine(2)), everyone, 7)
     assert np.mean(found == first) > 0.999  # cosines are float32
     some = m.neighbour_overlap(X, Xq, 7, queries=500, seed=3, centred=centred, threads=1)
     assert some == m.neighbour_overlap(X, Xq, 7, queries=500, seed=3, centred=centred, threads=3)

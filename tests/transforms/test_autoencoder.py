@@ -11,7 +11,7 @@ import emcomp
 from emcomp import InputError, _core, parse_codec
 from emcomp.io.sources.base import ArraySource
 from emcomp.transforms import Autoencoder
-from emcomp.transforms.autoencoder_training import AutoencoderPlan
+from emcomp.transforms.autoencoder_training import TrainingSettings
 
 QUICK = "epochs=2,batch=16"
 TRAINED = "batch=16,learning_rate=0.02,decay_epochs=6"  # tables here are small: longer steps
@@ -103,16 +103,16 @@ def test_divergence_is_reported():
 
 def test_the_published_schedule():
     codec = Autoencoder(75)
-    plan = codec.plan
-    rates = [plan.rate(epoch) for epoch in range(30)]
+    settings_of_codec = codec.settings
+    rates = [settings_of_codec.rate(epoch) for epoch in range(30)]
     assert rates[:4] == [1e-3] * 4
     assert rates[4:8] == [5e-4] * 4
     assert rates[28:] == pytest.approx([1e-3 / 2**7] * 2)
-    powers = [plan.power(epoch) for epoch in range(30)]
+    powers = [settings_of_codec.power(epoch) for epoch in range(30)]
     assert powers[:3] == pytest.approx([1.0, 0.955, 0.91])
     assert powers[20:] == pytest.approx([0.1] * 10)
     assert (codec.cosine_weight, codec.rmse_weight, codec.power_weight) == (0.9975 / 5, 0.0, 0.0025)
-    assert set(AutoencoderPlan._fields) < set(codec.__dataclass_fields__)
+    assert set(TrainingSettings._fields) < set(codec.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(("ratio", "k"), [(2.5, 299), (5, 149), (10, 74)])

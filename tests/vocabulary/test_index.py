@@ -16,6 +16,7 @@ import emcomp
 from emcomp.errors import CorruptFileError, EmcompError, InputError, UnknownWordError
 from emcomp.tables import container
 from emcomp.vocabulary.index import Vocabulary
+from emcomp.vocabulary.word_list import WordList
 
 AWKWARD = ["", "\0", "a\0b", "a", "two words", "straße", "日本語", "🙂", b"\xff\xfe", b"caf\xe9"]
 
@@ -102,13 +103,10 @@ def test_index_is_as_the_format_says(count):
 def test_packed_words_are_used_as_they_are():
     packed = Vocabulary.from_words(["x", "yy", "zzz"]).tensors()
 
-    class Packed:
-        bytes = packed["vocabulary.bytes"]
-        offsets = packed["vocabulary.offsets"]
-
-    vocabulary = Vocabulary.from_words(Packed())
+    listed = WordList(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
+    vocabulary = Vocabulary.from_words(listed)
     assert list(vocabulary) == ["x", "yy", "zzz"]
-    assert vocabulary.tensors()["vocabulary.bytes"] is Packed.bytes
+    assert vocabulary.tensors()["vocabulary.bytes"] is listed.bytes
 
 
 def test_refuses_what_cannot_be_a_vocabulary():
@@ -118,7 +116,7 @@ def test_refuses_what_cannot_be_a_vocabulary():
         Vocabulary.from_words("cat")
     with pytest.raises(InputError, match="put it into a list"):
         Vocabulary.from_words(["a"]).find_many("cat")
-    with pytest.raises(TypeError, match="not int"):
+    with pytest.raises(InputError, match="word 1 is 3, not a string"):
         Vocabulary.from_words(["a", 3])
     with pytest.raises(TypeError, match="not NoneType"):
         Vocabulary.from_words(["a"]).find(None)

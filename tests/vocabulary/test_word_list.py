@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emcomp.errors import InputError
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 some_words = st.lists(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.binary()))
 
@@ -15,18 +15,18 @@ def text_of(word):
 
 @given(some_words)
 def test_words_come_back(strings):
-    words = Words.from_strings(strings)
+    words = WordList.from_strings(strings)
     expected = [text_of(word) for word in strings]
     assert len(words) == len(strings)
     assert words.tolist() == expected == [words[i] for i in range(len(words))]
     assert words == expected
-    assert words == Words.from_strings(expected)
+    assert words == WordList.from_strings(expected)
     assert words.offsets[-1] == words.bytes.size
 
 
 @given(some_words, st.data())
 def test_indices_slices_and_masks_are_those_of_a_list(strings, data):
-    words, expected = Words.from_strings(strings), [text_of(word) for word in strings]
+    words, expected = WordList.from_strings(strings), [text_of(word) for word in strings]
     part = data.draw(st.slices(len(strings)))
     assert words[part].tolist() == expected[part]
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words))))
@@ -42,12 +42,12 @@ def test_indices_slices_and_masks_are_those_of_a_list(strings, data):
 
 def test_iteration_crosses_the_blocks_it_decodes():
     strings = [f"w{i}" for i in range((1 << 16) + 3)]
-    assert list(Words.from_strings(strings)) == strings
+    assert list(WordList.from_strings(strings)) == strings
 
 
 @given(st.lists(some_words, max_size=4))
 def test_concatenation(parts):
-    words = Words.concatenate([Words.from_strings(part) for part in parts])
+    words = WordList.concatenate([WordList.from_strings(part) for part in parts])
     assert words.tolist() == [text_of(word) for part in parts for word in part]
 
 
@@ -64,15 +64,15 @@ def test_concatenation(parts):
     ],
 )
 def test_lines(text, expected):
-    assert Words.from_lines(text).tolist() == expected
+    assert WordList.from_lines(text).tolist() == expected
 
 
 def test_equality():
-    words = Words.from_strings(["ab", "c"])
-    assert words != Words.from_strings(["a", "bc"])
+    words = WordList.from_strings(["ab", "c"])
+    assert words != WordList.from_strings(["a", "bc"])
     assert words != ["ab"]
     assert words != "abc"
-    assert repr(words) == "Words(2: ['ab', 'c'])"
+    assert repr(words) == "WordList(2: ['ab', 'c'])"
     with pytest.raises(TypeError, match="unhashable"):
         hash(words)
 
@@ -84,13 +84,13 @@ def test_equality():
 )
 def test_offsets_are_checked(offsets):
     with pytest.raises(InputError, match="offsets"):
-        Words(np.zeros(3, np.uint8), np.array(offsets, np.uint64))
+        WordList(np.zeros(3, np.uint8), np.array(offsets, np.uint64))
 
 
 def test_other_types_are_refused():
     with pytest.raises(InputError, match="uint64"):
-        Words(np.zeros(3, np.uint8), np.array([0, 3]))
+        WordList(np.zeros(3, np.uint8), np.array([0, 3]))
     with pytest.raises(InputError, match="word 1 is 5"):
-        Words.from_strings(["a", 5])
-    with pytest.raises(InputError, match="word 0"):
-        Words.from_strings(["\ud800"])
+        WordList.from_strings(["a", 5])
+    with pytest.raises(InputError, match=r"'\\ud800' has a surrogate"):
+        WordList.from_strings(["\ud800"])

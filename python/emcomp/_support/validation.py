@@ -1,20 +1,23 @@
-"""What training loops share: checks of their settings, and how much one native call does."""
+"""Checks of numbers that callers give."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from emcomp.errors import InputError
 
-_CALL_FLOPS = 2e10  # floating-point operations of one native call: a fraction of a second
+
+def is_whole(value: object) -> bool:
+    """Whether a setting is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def steps_at_once(parameters: int, batch: int) -> int:
-    """Steps for one native call, so that an interruption is soon noticed.
-
-    Args:
-        parameters: weights of the network.
-        batch: rows of a step.
-    """
-    return max(1, int(_CALL_FLOPS / (6 * parameters * batch)))
+def check_count(name: str, value: object, least: int, most: int | None) -> None:
+    """Raise InputError unless ``value`` is a whole number from ``least`` to ``most``."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
+        raise InputError(f"{name} must be a whole number {wanted}, not {value!r}")
 
 
 def check_number(name: str, value: object, least: float, most: float = 1e6) -> None:

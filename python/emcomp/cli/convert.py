@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emcomp.io.sources.base import Source
-    from emcomp.vocabulary.word_list import Words
+    from emcomp.vocabulary.word_list import WordList
 
 _FORMATS: dict[str, WrittenFormat] = {
     ".txt": "glove", ".vec": "word2vec", ".bin": "word2vec-binary", ".npy": "npy",
@@ -54,7 +54,7 @@ def _write(
     save_words: Path | None,
     threads: int | None,
     as_json: bool,
-    read: Callable[[], tuple[Source, Words | None]],
+    read: Callable[[], tuple[Source, WordList | None]],
 ) -> None:
     written = _written_format(output, output_format)
     for path in filter(None, (output, save_words)):
@@ -135,7 +135,7 @@ def decompress(
     This is emcomp convert for an INPUT that must be an emcomp file.
     """
 
-    def read() -> tuple[Source, Words | None]:
+    def read() -> tuple[Source, WordList | None]:
         table = emcomp.open(input_path)
         return table, table_words(table, words)
 
@@ -174,7 +174,7 @@ def convert(
     OUTPUT that is there is replaced when the new one is complete.
     """
 
-    def read() -> tuple[Source, Words | None]:
+    def read() -> tuple[Source, WordList | None]:
         return read_input(input_path, threads=threads, **reading)
 
     _write(input_path, output, output_format, save_words, threads, as_json, read)

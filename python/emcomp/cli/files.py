@@ -14,7 +14,7 @@ from emcomp.errors import InputError
 from emcomp.io.sources.base import FirstRows
 from emcomp.tables.opening import way_in
 from emcomp.tables.sharded import index_files
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 if TYPE_CHECKING:
     from emcomp.io.reading import Duplicates
@@ -35,7 +35,7 @@ def read_input(
     duplicates: Duplicates,
     threads: int | None,
     streamed: bool = False,
-) -> tuple[Source, Words | None]:
+) -> tuple[Source, WordList | None]:
     """The rows and the words of what a command takes: vectors, or a compressed table.
 
     Raises:
@@ -81,32 +81,32 @@ def read_input(
     return part, part.words
 
 
-def _words_of_source(source: OpenedSource, given: Path | None, rows: int) -> Words | None:
+def _words_of_source(source: OpenedSource, given: Path | None, rows: int) -> WordList | None:
     if given is None:
         return source.words(0, rows)
     if source.has_words:
         raise InputError(f"{source.name}: has words of its own; --words is for files without")
-    words = Words.from_lines(given.read_bytes())[:rows]
+    words = WordList.from_lines(given.read_bytes())[:rows]
     if len(words) != rows:
         raise InputError(f"{given}: {len(words)} words for {rows} rows")
     return words
 
 
-def table_words(table: CompressedEmbedding, words: Path | None = None) -> Words | None:
+def table_words(table: CompressedEmbedding, words: Path | None = None) -> WordList | None:
     """The words of a compressed table: its own, or those of a file for one that has none.
 
     Raises:
         InputError: if there are both, or the file has another number of words.
     """
     if table.words is None:
-        given = None if words is None else Words.from_lines(words.read_bytes())
+        given = None if words is None else WordList.from_lines(words.read_bytes())
         if given is not None and len(given) != len(table):
             raise InputError(f"{words}: {len(given)} words for {len(table)} rows")
         return given
     if words is not None:
         raise InputError("the table has words of its own; --words is for tables without")
     packed = table.words.tensors()
-    return Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
+    return WordList(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
 
 
 def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -> None:

@@ -26,7 +26,7 @@ from emcomp.tables.table import CompressedEmbedding
 
 if TYPE_CHECKING:
     from emcomp.io.sources.base import Source
-    from emcomp.vocabulary.word_list import Words
+    from emcomp.vocabulary.word_list import WordList
 
 
 @click.command(
@@ -116,7 +116,7 @@ def evaluate(
         write_text(f"\npicture: {plot}\n")
 
 
-def _check_words(path: Path | str, words: Words | None, own: Words | None) -> None:
+def _check_words(path: Path | str, words: WordList | None, own: WordList | None) -> None:
     """Raise InputError if rows of two tables are different words."""
     if words is None or own is None or words == own:
         return

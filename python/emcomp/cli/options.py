@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from emcomp._support.budget import budget_bytes
+from emcomp._support.sizes import budget_bytes
 from emcomp.codecs.base import Codec, parse_codec
 from emcomp.errors import InputError
 from emcomp.io.formats.recognition import VectorFormat

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emcomp._support.sizes import format_bytes
+from emcomp._support.text_tables import aligned
 
 if TYPE_CHECKING:
     from emcomp.tables.table import CompressedEmbedding
@@ -48,9 +49,5 @@ def write_fields(fields: Iterable[tuple[str, str]]) -> None:
 
 def write_table(header: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> None:
     """Write columns, the first one to the left and the others to the right."""
-    lines = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        first, *others = zip(line, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        write_text(indent + "  ".join(cells).rstrip() + "\n")
+    for line in aligned([header, *rows]):
+        write_text(f"{indent}{line}\n")

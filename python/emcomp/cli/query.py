@@ -15,7 +15,7 @@ from emcomp.cli.options import FILE, ids_option, json_option, k_option, threads_
 from emcomp.cli.output import write_bytes, write_json, write_text
 from emcomp.errors import InputError
 from emcomp.tables.table import CompressedEmbedding
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 
 def _rows_of(table: CompressedEmbedding, names: tuple[str, ...], by_id: bool) -> list[int]:
@@ -46,7 +46,7 @@ def _name(table: CompressedEmbedding, row: int) -> str | None:
 
 def _lines(names: list[str], vectors: NDArray[np.float32]) -> bytes:
     """GloVe lines: a name and its numbers, as few digits as give the same float32 back."""
-    packed = Words.from_strings(names)
+    packed = WordList.from_strings(names)
     return _core.format_lines(vectors, packed.bytes, packed.offsets, resolve_threads(1))
 
 

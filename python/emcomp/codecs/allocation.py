@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.codecs.base import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors, refuse_nonfinite
+from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import Block, Source
+from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.statistics.row_sums import View, gram_matrix
 
 _WIDEST = 8

@@ -33,7 +33,7 @@ class RowTensor(NamedTuple):
     row_shape: tuple[int, ...]
 
 
-class Factor(NamedTuple):
+class LatentFactor(NamedTuple):
     """The left factor Y of rows ``Y @ [map; offset]``: scaled latents, and ones for the offset."""
 
     width: int
@@ -132,8 +132,8 @@ class Codec(Stage, ABC):
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
 
-    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:  # noqa: ARG002
-        """Fewer columns than the rows have that span what their columns span; None for no such."""
+    def latent_factor(self, shape: tuple[int, int], tensors: Tensors) -> LatentFactor | None:  # noqa: ARG002
+        """The left factor of the rows, where it is narrower than they are; None elsewhere."""
         return None
 
 

@@ -10,23 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors, refuse_nonfinite
+from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.compositional_training import (
-    TrainingPlan,
+    TrainingSettings,
     make_encoder,
     refine,
     row_parts,
     train,
 )
 from emcomp.codecs.grammar import register
-from emcomp.codecs.row_kmeans import check_count, sampled
+from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
+from emcomp.statistics.nonfinite import refuse_nonfinite
 
-PRESETS: Mapping[str, TrainingPlan] = {
-    "published": TrainingPlan(
+PRESETS: Mapping[str, TrainingSettings] = {
+    "published": TrainingSettings(
         epochs=200,
         batch=64,
         learning_rate=1e-4,
@@ -35,7 +37,7 @@ PRESETS: Mapping[str, TrainingPlan] = {
         patience=0,
         refine=0,
     ),
-    "fast": TrainingPlan(
+    "fast": TrainingSettings(
         epochs=10,
         batch=128,
         learning_rate=3e-3,
@@ -129,12 +131,12 @@ class DeepCompositionalCodes(Codec):
             raise InputError(f"preset must be one of {sorted(PRESETS)}, not {self.preset!r}")
         check_count("sample", self.sample, 1, None)
         check_count("seed", self.seed, 0, 2**64 - 1)
-        self.plan.check()
+        self.settings.check()
 
     @property
-    def plan(self) -> TrainingPlan:
+    def settings(self) -> TrainingSettings:
         """The preset's settings with those that are given here."""
-        given = {name: getattr(self, name, None) for name in TrainingPlan._fields}
+        given = {name: getattr(self, name, None) for name in TrainingSettings._fields}
         return PRESETS[self.preset]._replace(
             **{name: value for name, value in given.items() if value is not None}
         )
@@ -182,12 +184,12 @@ class DeepCompositionalCodes(Codec):
         refuse_nonfinite(source, engine)
         rows = sampled(source, self.sample, self.seed, engine)
         layout = self.layout(source.shape)
-        plan = self.plan
-        trained = engine.call(train, rows, *layout, plan, self.seed)
-        if not plan.refine:
+        settings = self.settings
+        trained = engine.call(train, rows, *layout, settings, self.seed)
+        if not settings.refine:
             tensors = {"codebooks": trained.codebooks, **trained.network}
             return FittedCompositional(self, tensors, trained.info)
-        refined = engine.call(refine, rows, trained, plan.refine, self.seed)
+        refined = engine.call(refine, rows, trained, settings.refine, self.seed)
         tensors = {"codebooks": refined.codebooks}
         if len(rows) == source.shape[0]:
             tensors["known_codes"] = refined.codes

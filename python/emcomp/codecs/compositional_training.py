@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp._support.validation import check_number, steps_at_once
+from emcomp._support.training import steps_at_once
+from emcomp._support.validation import check_count, check_number
 from emcomp.codecs.base import Tensors
-from emcomp.codecs.row_kmeans import check_count
 from emcomp.engine.base import Progress
 
 NETWORK = ("hidden_weights", "hidden_bias", "logit_weights", "logit_bias")
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 4096
 _RESTARTS = 8  # of the search for a row's codes in a round
 
 
-class TrainingPlan(NamedTuple):
+class TrainingSettings(NamedTuple):
     """How long and how fast to train; the fields of ``DeepCompositionalCodes`` of the same names."""
 
     epochs: int
@@ -57,7 +57,7 @@ def train(
     rows: NDArray[Any],
     codes: int,
     codewords: int,
-    plan: TrainingPlan,
+    settings: TrainingSettings,
     seed: int,
     threads: int,
     progress: Progress,
@@ -72,20 +72,22 @@ def train(
         rows,
         codes,
         codewords,
-        min(plan.batch, count),
-        plan.learning_rate,
-        plan.clip_norm,
-        plan.normalize,
+        min(settings.batch, count),
+        settings.learning_rate,
+        settings.clip_norm,
+        settings.normalize,
         seed,
     )
     logits = codes * codewords
     parameters = (logits // 2) * dim + logits * (logits // 2) + logits * dim
-    at_once = steps_at_once(parameters, min(plan.batch, count))
+    at_once = steps_at_once(parameters, min(settings.batch, count))
     steps = trainer.steps_per_epoch
     best, best_epoch, epoch = math.inf, 0, 0
-    while epoch < plan.epochs and not (plan.patience and epoch - best_epoch >= plan.patience):
+    while epoch < settings.epochs and not (
+        settings.patience and epoch - best_epoch >= settings.patience
+    ):
         for first in range(0, steps, at_once):
-            progress("train", epoch * count + first * count // steps, plan.epochs * count)
+            progress("train", epoch * count + first * count // steps, settings.epochs * count)
             trainer.train(min(at_once, steps - first), threads)
         epoch += 1
         loss = trainer.validation_loss(threads)

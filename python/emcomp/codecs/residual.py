@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors, refuse_nonfinite
+from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
-from emcomp.codecs.row_kmeans import check_count, sampled
+from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
+from emcomp.statistics.nonfinite import refuse_nonfinite
 
 
 @register

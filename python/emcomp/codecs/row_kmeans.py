@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.checks import refuse_nonfinite
-from emcomp.engine.base import Engine, Gathered
+from emcomp._support.validation import check_count
+from emcomp.engine.base import Engine, RowCollector
 from emcomp.errors import InputError
 from emcomp.io.sources.base import ArraySource, Source, as_source, blocks
+from emcomp.statistics.nonfinite import refuse_nonfinite
 
 
 @dataclass(frozen=True)
@@ -135,14 +136,14 @@ class ChosenRows:
     index: NDArray[np.int64]
     """Ascending."""
 
-    def __call__(self, first: int, count: int, threads: int) -> Gathered:  # noqa: ARG002
+    def __call__(self, first: int, count: int, threads: int) -> RowCollector:  # noqa: ARG002
         """Those in [first, first + count)."""
-        found = Gathered()
+        found = RowCollector()
         for block in blocks(self.source, first, count):
             end = block.first + len(block.rows)
             low, high = np.searchsorted(self.index, (block.first, end))
             if low < high:
-                found.pieces.append(block.rows[self.index[low:high] - block.first])
+                found.blocks.append(block.rows[self.index[low:high] - block.first])
         return found
 
 
@@ -153,11 +154,3 @@ def sampled(source: Source, count: int, seed: int, engine: Engine) -> NDArray[An
         return source.read(0, rows)
     index = _core.sample_rows(rows, count, seed)
     return engine.fold("sample", source.shape, ChosenRows(source, index)).rows()
-
-
-def check_count(name: str, value: object, least: int, most: int | None) -> None:
-    """Raise InputError unless ``value`` is a whole number from ``least`` to ``most``."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
-        raise InputError(f"{name} must be a whole number {wanted}, not {value!r}")

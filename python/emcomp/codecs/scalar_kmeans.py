@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp._support.validation import is_whole
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_bits, check_group, check_tensors, is_whole, refuse_nonfinite
+from emcomp.codecs.checks import check_bits, check_group, check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import Block, Source
+from emcomp.statistics.nonfinite import refuse_nonfinite
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""

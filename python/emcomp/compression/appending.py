@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emcomp.codecs.checks import refuse_nonfinite
-from emcomp.compression.compressing import words_of
-from emcomp.compression.planning import plan_work
-from emcomp.compression.streaming import EncodeShard, clipped_share, cuts, relative_error
+from emcomp.compression.planning import make_plan
+from emcomp.compression.streaming import EncodeShard, clipped_share, relative_error, shard_bounds
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
+from emcomp.io.reading import words_of
+from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
 from emcomp.tables.sharded import open_sharded, read_fit, read_index, write_index, write_words
 from emcomp.vocabulary.index import Vocabulary
@@ -97,10 +97,10 @@ def append(
     engine = make_engine(executor, threads)
     refuse_nonfinite(source, engine)
     task = EncodeShard(source, fitted, kept.checksum, str(folder.absolute()), index.shape[0])
-    shard_rows = plan_work(index.codec, (rows, dim)).shard_rows
+    shard_rows = make_plan(index.codec, (rows, dim)).shard_rows
     calls = [
         (len(index.shards) + number, first, count, engine.threads)
-        for number, first, count in cuts(rows, shard_rows)
+        for number, first, count in shard_bounds(rows, shard_rows)
     ]
     added = tuple(engine.map(task, calls))
     name = None if vocabulary is None else write_words(folder, vocabulary)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, parse_codec
-from emcomp.compression.planning import Work, plan_work
+from emcomp.compression.planning import CompressionPlan, make_plan
 from emcomp.compression.streaming import compress_to
 from emcomp.engine.base import Engine, Progress
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
-from emcomp.io.reading import own_words
+from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Block, Source, block_rows
 from emcomp.tables.opening import open_table
 from emcomp.tables.table import CompressedEmbedding
@@ -85,10 +85,10 @@ def compress(
     vocabulary = make_vocabulary(words_of(X, source) if words is None else words, source.shape[0])
     if out is None:
         return encode(source, chosen, vocabulary, engine)
-    work = plan_work(chosen, source.shape, memory_limit, shard_rows)
+    made = make_plan(chosen, source.shape, memory_limit, shard_rows)
     in_shards = shard_rows is not None
     return compress_to(
-        Path(out), source, chosen, vocabulary, engine, work, in_shards=in_shards, resume=resume
+        Path(out), source, chosen, vocabulary, engine, made, in_shards=in_shards, resume=resume
     )
 
 
@@ -99,7 +99,7 @@ def plan(
     dtype: str | None = None,
     shard_rows: int | None = None,
     memory_limit: int | str | None = None,
-) -> Work:
+) -> CompressionPlan:
     """What `compress` with ``out`` will take: passes over the rows, memory, shards.
 
     Args:
@@ -115,12 +115,7 @@ def plan(
     chosen = parse_codec(codec)
     source = open_table(X, dtype, streamed=True)
     chosen.check(source.shape)
-    return plan_work(chosen, source.shape, memory_limit, shard_rows)
-
-
-def words_of(X: Any, source: Source) -> Iterable[str | bytes] | None:
-    """The words that a table brings along, given it and the source that was opened over it."""
-    return own_words(source if isinstance(X, (str, os.PathLike)) else X)
+    return make_plan(chosen, source.shape, memory_limit, shard_rows)
 
 
 def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emcomp._support.budget import budget_bytes
-from emcomp._support.sizes import format_bytes
+from emcomp._support.sizes import budget_bytes, format_bytes
 from emcomp.codecs.base import Codec
 from emcomp.engine.base import part_rows
 from emcomp.errors import InputError
@@ -18,7 +17,7 @@ _SHARD_BYTES = 64 << 20  # bytes of what they become
 
 
 @dataclass(frozen=True)
-class Work:
+class CompressionPlan:
     """What compressing a table will take."""
 
     codec: str
@@ -48,12 +47,12 @@ class Work:
         )
 
 
-def plan_work(
+def make_plan(
     codec: Codec,
     shape: tuple[int, int],
     memory_limit: int | str | None = None,
     shard_rows: int | None = None,
-) -> Work:
+) -> CompressionPlan:
     """What compressing a table of this shape will take.
 
     Args:
@@ -84,4 +83,6 @@ def plan_work(
                 f"codec {codec} on a table of {rows} x {dim} needs about {format_bytes(memory)} of "
                 f"memory, and the limit is {format_bytes(limit)}{sample}"
             )
-    return Work(str(codec), shape, codec.fit_passes(shape), codec.nbytes(shape), memory, shard_rows)
+    return CompressionPlan(
+        str(codec), shape, codec.fit_passes(shape), codec.nbytes(shape), memory, shard_rows
+    )

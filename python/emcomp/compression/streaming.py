@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.atomic_files import TEMPORARY, atomic_write
 from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate
-from emcomp.compression.planning import Work
+from emcomp.compression.planning import CompressionPlan
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import Block, Source, block_rows, blocks
@@ -44,7 +44,7 @@ from emcomp.tables.sharded import (
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
-_PLAN = "plan.json"
+_RUN_KEY = "run.json"
 _CLIPPING_ROWS = 4096
 _MEASURED_BYTES = 4 << 20  # of decoded rows: in the cache
 _FINGERPRINTED_ROWS = 64
@@ -111,7 +111,7 @@ def compress_to(
     codec: Codec,
     vocabulary: Vocabulary | None,
     engine: Engine,
-    work: Work,
+    plan: CompressionPlan,
     *,
     in_shards: bool,
     resume: bool,
@@ -123,19 +123,19 @@ def compress_to(
         OSError: if something cannot be written; what is finished stays to be resumed.
     """
     folder = check_target(out, in_shards, resume)
-    plan = _plan(source, codec, vocabulary, work)
-    if not _begin(folder, plan, codec.resolved(source.shape)):
+    key = _run_key(source, codec, vocabulary, plan)
+    if not _begin(folder, key, codec.resolved(source.shape)):
         engine.progress("fit", source.shape[0], source.shape[0])
         return table_file.open(folder)
     fitted = _fit(folder, source, codec, engine)
-    shards = _encode(folder, source, fitted, engine, work.shard_rows)
+    shards = _encode(folder, source, fitted, engine, plan.shard_rows)
     rows, dim = source.shape
     words = None if vocabulary is None else write_words(folder, vocabulary)
     kept = read_fit(folder)
     shape = rows, codec.table_dim(dim)
     write_index(folder, Index(fitted.codec, shape, dim, kept.checksum, shards, words, kept.info))
     if in_shards:
-        (folder / _PLAN).unlink()
+        (folder / _RUN_KEY).unlink()
     else:
         joined = open_sharded(folder)
         joined.codec = codec  # as it was asked for
@@ -162,7 +162,7 @@ def check_target(out: Path, in_shards: bool, resume: bool) -> Path:
     return folder
 
 
-def cuts(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
+def shard_bounds(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
     """Number, first row and rows of each shard."""
     return [
         (number, first, min(shard_rows, rows - first))
@@ -170,8 +170,8 @@ def cuts(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def _plan(
-    source: Source, codec: Codec, vocabulary: Vocabulary | None, work: Work
+def _run_key(
+    source: Source, codec: Codec, vocabulary: Vocabulary | None, plan: CompressionPlan
 ) -> dict[str, Any]:
     """What the result depends on, as far as it can be told without reading everything."""
     rows, _ = source.shape
@@ -185,32 +185,32 @@ def _plan(
     return {
         "codec": str(codec),
         "shape": list(source.shape),
-        "shard_rows": work.shard_rows,
+        "shard_rows": plan.shard_rows,
         "checksum of some rows and of the words": f"{some.digest():016x}",
     }
 
 
-def _begin(folder: Path, plan: dict[str, Any], codec: Codec) -> bool:
+def _begin(folder: Path, key: dict[str, Any], codec: Codec) -> bool:
     """Make the folder, or take up what is in it; False where nothing is left to do."""
     if not folder.exists():
         folder.mkdir()
-        with atomic_write(folder / _PLAN) as file:
-            file.write(json.dumps(plan, indent=1).encode())
+        with atomic_write(folder / _RUN_KEY) as file:
+            file.write(json.dumps(key, indent=1).encode())
         return True
-    if (folder / INDEX).exists() and not (folder / _PLAN).exists():
+    if (folder / INDEX).exists() and not (folder / _RUN_KEY).exists():
         finished = open_sharded(folder)
-        if str(finished.codec) != str(codec) or len(finished) != plan["shape"][0]:
+        if str(finished.codec) != str(codec) or len(finished) != key["shape"][0]:
             raise InputError(f"{folder} holds another table, {finished!r}")
         return False
     try:
-        kept = json.loads((folder / _PLAN).read_text("utf-8"))
+        kept = json.loads((folder / _RUN_KEY).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds nothing that can be resumed: {error}") from error
-    differing = [name for name, value in plan.items() if kept.get(name) != value]
+    differing = [name for name, value in key.items() if kept.get(name) != value]
     if differing:
         raise InputError(
             f"{folder} is of another run: "
-            + "; ".join(f"{name} was {kept.get(name)}, is {plan[name]}" for name in differing)
+            + "; ".join(f"{name} was {kept.get(name)}, is {key[name]}" for name in differing)
             + ". Resume with what it was begun with, or remove it"
         )
     for leftover in folder.glob(f"{TEMPORARY}*"):
@@ -234,7 +234,7 @@ def _encode(
     fit = read_fit(folder).checksum
     done: dict[int, Shard] = {}
     left = []
-    for number, first, count in cuts(rows, shard_rows):
+    for number, first, count in shard_bounds(rows, shard_rows):
         path = folder / shard_name(number)
         if path.exists():
             done[number] = _checked(path, fit)

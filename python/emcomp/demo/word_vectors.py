@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emcomp.errors import InputError
 from emcomp.io.reading import WordVectors
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 WINDOW = 5
 SMOOTHING = 0.75
@@ -53,7 +53,7 @@ def learn_vectors(sentences: Iterable[list[str]], words: int, dim: int = 100) ->
     embedding = vectors * np.sqrt(np.maximum(values, 0.0))
     lengths = np.linalg.norm(embedding, axis=1, keepdims=True)
     embedding /= np.where(lengths > 0, lengths, 1.0)
-    return WordVectors(embedding.astype(np.float32), Words.from_strings(vocabulary))
+    return WordVectors(embedding.astype(np.float32), WordList.from_strings(vocabulary))
 
 
 def _cooccurrences(text: list[list[str]], vocabulary: list[str]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ class Statistic(Protocol):
         ...
 
 
-class Updated(Statistic, Protocol):
+class UpdatableStatistic(Statistic, Protocol):
     """A statistic that takes rows block by block."""
 
     def update(self, rows: NDArray[Any], threads: int, /) -> None:
@@ -44,32 +44,32 @@ class Updated(Statistic, Protocol):
         ...
 
 
-Found = TypeVar("Found", bound=Statistic)
-Found_co = TypeVar("Found_co", bound=Statistic, covariant=True)
-Filled = TypeVar("Filled", bound=Updated)
+StatisticT = TypeVar("StatisticT", bound=Statistic)
+StatisticT_co = TypeVar("StatisticT_co", bound=Statistic, covariant=True)
+UpdatableT = TypeVar("UpdatableT", bound=UpdatableStatistic)
 Result = TypeVar("Result")
 
 
-class Part(Protocol[Found_co]):
+class RowTask(Protocol[StatisticT_co]):
     """What is computed from a part of the rows.
 
     It holds the sources that it reads and its settings, and can be pickled where they can.
     """
 
-    def __call__(self, first: int, count: int, threads: int) -> Found_co:
+    def __call__(self, first: int, count: int, threads: int) -> StatisticT_co:
         """The statistic of rows [first, first + count)."""
         ...
 
 
 @dataclass(frozen=True)
-class Filling(Generic[Filled]):
+class FillStatistic(Generic[UpdatableT]):
     """The part of a source's rows that goes into a statistic as it is."""
 
     source: Source
-    make: Callable[[], Filled]
+    make: Callable[[], UpdatableT]
     """An empty statistic."""
 
-    def __call__(self, first: int, count: int, threads: int) -> Filled:
+    def __call__(self, first: int, count: int, threads: int) -> UpdatableT:
         """A statistic updated with rows [first, first + count)."""
         statistic = self.make()
         for block in blocks(self.source, first, count):
@@ -77,19 +77,19 @@ class Filling(Generic[Filled]):
         return statistic
 
 
-class Gathered:
+class RowCollector:
     """Rows picked out of a table, in order."""
 
     def __init__(self) -> None:
-        self.pieces: list[NDArray[Any]] = []
+        self.blocks: list[NDArray[Any]] = []
 
-    def merge(self, following: Gathered) -> None:
+    def merge(self, following: RowCollector) -> None:
         """Add the rows that follow."""
-        self.pieces += following.pieces
+        self.blocks += following.blocks
 
     def rows(self) -> NDArray[Any]:
         """All of them."""
-        return np.concatenate(self.pieces)
+        return np.concatenate(self.blocks)
 
 
 def part_rows(dim: int) -> int:
@@ -105,13 +105,13 @@ def parts(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
         yield first, min(step, rows - first)
 
 
-class MergeTree(Generic[Found]):
+class MergeTree(Generic[StatisticT]):
     """Merges statistics that arrive in order, neighbours of equal size first."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[int, Found]] = []
+        self._pending: list[tuple[int, StatisticT]] = []
 
-    def add(self, statistic: Found) -> None:
+    def add(self, statistic: StatisticT) -> None:
         """Take the statistic of the next part."""
         level = 0
         while self._pending and self._pending[-1][0] == level:
@@ -121,7 +121,7 @@ class MergeTree(Generic[Found]):
             level += 1
         self._pending.append((level, statistic))
 
-    def result(self) -> Found:
+    def result(self) -> StatisticT:
         """The statistic of all parts; there is at least one."""
         _, merged = self._pending.pop()
         while self._pending:
@@ -158,9 +158,9 @@ class Engine:
         """The result of a function that also takes threads and progress: training on some rows."""
         return function(*arguments, self.threads, self.progress)
 
-    def fold(self, phase: str, shape: tuple[int, int], part: Part[Found]) -> Found:
+    def fold(self, phase: str, shape: tuple[int, int], part: RowTask[StatisticT]) -> StatisticT:
         """The statistic of all rows of a table of this shape."""
-        tree: MergeTree[Found] = MergeTree()
+        tree: MergeTree[StatisticT] = MergeTree()
         cuts = list(parts(shape))
         self.progress(phase, 0, shape[0])
         calls = [(first, count, self.threads) for first, count in cuts]
@@ -169,6 +169,6 @@ class Engine:
             self.progress(phase, first + count, shape[0])
         return tree.result()
 
-    def fill(self, phase: str, source: Source, make: Callable[[], Filled]) -> Filled:
+    def fill(self, phase: str, source: Source, make: Callable[[], UpdatableT]) -> UpdatableT:
         """A statistic updated with all rows of a source."""
-        return self.fold(phase, source.shape, Filling(source, make))
+        return self.fold(phase, source.shape, FillStatistic(source, make))

@@ -20,8 +20,17 @@ from weakref import WeakSet
 import dask
 from distributed import Client, Future, as_completed
 
-from emcomp.engine.base import Engine, Found, MergeTree, Part, Progress, Result, parts, silent
-from emcomp.engine.executors import LARGEST_TASK, Sent, pack
+from emcomp.engine.base import (
+    Engine,
+    MergeTree,
+    Progress,
+    Result,
+    RowTask,
+    StatisticT,
+    parts,
+    silent,
+)
+from emcomp.engine.executors import LARGEST_TASK, SentFunction, pack
 from emcomp.errors import InputError
 
 _AHEAD = 4  # tasks for each thread of the cluster that wait or run
@@ -61,7 +70,7 @@ class DaskEngine(Engine):
                 running.extend(tasks.call(arguments) for arguments in islice(waiting, 1))
                 yield result
 
-    def fold(self, phase: str, shape: tuple[int, int], part: Part[Found]) -> Found:
+    def fold(self, phase: str, shape: tuple[int, int], part: RowTask[StatisticT]) -> StatisticT:
         """The statistic of all rows of a table of this shape, merged by the workers."""
         rows, done = shape[0], 0
         self.progress(phase, 0, rows)
@@ -84,7 +93,7 @@ class DaskEngine(Engine):
                 done += sizes.pop(future.key)
                 del future  # its result is forgotten as soon as it is merged
                 self.progress(phase, done, rows)
-            merged: Found = tree.result().future.result()
+            merged: StatisticT = tree.result().future.result()
         return merged
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -106,14 +115,14 @@ class DaskEngine(Engine):
 class _Tasks:
     """Calls of one function, and merges of what they return."""
 
-    def __init__(self, client: Client, function: Sent) -> None:
+    def __init__(self, client: Client, function: SentFunction) -> None:
         self._client = client
         self._alive: WeakSet[Future] = WeakSet()
         self.ahead = max(_AHEAD * sum(client.nthreads().values()), _FEW)
         # The function is itself the result of a task: each worker fetches it once, and it is
         # there again when the worker that had it is not.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": 2 * LARGEST_TASK}):
-            self._function = self._submit(Sent, function.data, function.threads)
+            self._function = self._submit(SentFunction, function.data, function.threads)
 
     def call(self, arguments: tuple[Any, ...]) -> Future:
         """Call the function."""
@@ -155,7 +164,7 @@ def _kept(*futures: Future) -> None:
     """What keeps futures until it is called."""
 
 
-def _called(function: Sent, *arguments: Any) -> Any:
+def _called(function: SentFunction, *arguments: Any) -> Any:
     return function(*arguments)
 
 

@@ -60,7 +60,7 @@ def _is_dask_client(executor: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentFunction:
     """A function that travels with its sources and settings, and is unpacked once a worker."""
 
     data: bytes
@@ -93,7 +93,7 @@ def _unpacked(data: bytes) -> Callable[..., Any]:
     return function
 
 
-def pack(function: Callable[..., Any], threads: int) -> Sent:
+def pack(function: Callable[..., Any], threads: int) -> SentFunction:
     """A function to be sent to other processes, and the native threads that it may use there.
 
     Raises:
@@ -107,7 +107,7 @@ def pack(function: Callable[..., Any], threads: int) -> Sent:
             f"each task would carry {format_bytes(len(data))}: give the table as the path of a file "
             "that all workers can read, or as a Dask array, not as an array in memory"
         )
-    return Sent(data, threads)
+    return SentFunction(data, threads)
 
 
 class ExecutorEngine(Engine):

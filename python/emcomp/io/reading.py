@@ -19,7 +19,7 @@ from emcomp.io.formats.recognition import MappedFile, check_format, naming, reco
 from emcomp.io.formats.text import read_text
 from emcomp.io.sources.base import Source
 from emcomp.io.sources.opened import OpenedSource
-from emcomp.vocabulary.word_list import Words, as_words
+from emcomp.vocabulary.word_list import WordList, as_word_list
 
 Duplicates = Literal["error", "first", "last"]
 
@@ -32,7 +32,7 @@ class WordVectors:
         words: as many words, or None.
     """
 
-    def __init__(self, vectors: NDArray[Any], words: Words | None = None) -> None:
+    def __init__(self, vectors: NDArray[Any], words: WordList | None = None) -> None:
         if words is not None and len(words) != len(vectors):
             raise InputError(f"{len(words)} words for {len(vectors)} vectors")
         self.vectors = vectors
@@ -64,12 +64,18 @@ class WordVectors:
         return f"WordVectors({self.shape[0]} x {self.shape[1]} {self.dtype}, {words}{more})"
 
 
-def own_words(table: Any) -> Iterable[str | bytes] | None:
-    """The words that a table brings along: word vectors, a source, a compressed table, gensim's KeyedVectors.
+def words_of(table: Any, opened: Source | None = None) -> Iterable[str | bytes] | None:
+    """The words that a table brings along; None where it has none.
+
+    Args:
+        table: word vectors, a source, a compressed table, gensim's KeyedVectors, or a path.
+        opened: the source that was opened, for a path.
 
     Raises:
         InputError: if a key of a KeyedVectors is no string.
     """
+    if isinstance(table, (str, os.PathLike)):
+        table = opened
     if isinstance(table, OpenedSource):
         return table.words()
     keys: Iterable[Any] | None = getattr(table, "index_to_key", None)
@@ -92,7 +98,7 @@ def read_vectors(
     limit: int | None = None,
     duplicates: Duplicates = "error",
     tensor: str | None = None,
-    words: str | os.PathLike[str] | Words | Iterable[str | bytes] | None = None,
+    words: str | os.PathLike[str] | WordList | Iterable[str | bytes] | None = None,
     threads: int | None = None,
 ) -> WordVectors:
     """Read the vectors of a file, whatever its format.
@@ -160,14 +166,14 @@ def _check_arguments(limit: int | None, duplicates: str) -> None:
         raise InputError(f"duplicates must be 'error', 'first' or 'last', not {duplicates!r}")
 
 
-def _words_from(words: str | os.PathLike[str] | Words | Iterable[str | bytes]) -> Words:
+def _words_from(words: str | os.PathLike[str] | WordList | Iterable[str | bytes]) -> WordList:
     if isinstance(words, str | os.PathLike):
-        return Words.from_lines(Path(words).read_bytes())
-    return as_words(words)
+        return WordList.from_lines(Path(words).read_bytes())
+    return as_word_list(words)
 
 
 def _with_words(
-    table: NDArray[Any], words: Words, limit: int | None, duplicates: Duplicates
+    table: NDArray[Any], words: WordList, limit: int | None, duplicates: Duplicates
 ) -> WordVectors:
     words = words[:limit]
     if len(words) != len(table):
@@ -176,7 +182,7 @@ def _with_words(
 
 
 def _without_duplicates(
-    vectors: NDArray[Any], words: Words, duplicates: Duplicates, first_line: int, kind: str
+    vectors: NDArray[Any], words: WordList, duplicates: Duplicates, first_line: int, kind: str
 ) -> WordVectors:
     first = _core.first_occurrences(words.bytes, words.offsets)
     rows = np.arange(len(words))

@@ -12,9 +12,9 @@ from emcomp import _core
 from emcomp._support.atomic_files import atomic_write
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import InputError
-from emcomp.io.reading import own_words
+from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Source, as_source, block_rows, blocks
-from emcomp.vocabulary.word_list import Words, as_words
+from emcomp.vocabulary.word_list import WordList, as_word_list
 
 WrittenFormat = Literal["glove", "word2vec", "word2vec-binary", "npy"]
 
@@ -25,7 +25,7 @@ _BLOCK_BYTES = 8 << 20
 def write_vectors(
     path: str | os.PathLike[str],
     vectors: Any,
-    words: Words | Iterable[str | bytes] | None = None,
+    words: WordList | Iterable[str | bytes] | None = None,
     *,
     format: WrittenFormat = "glove",  # noqa: A002
     threads: int | None = None,
@@ -62,10 +62,10 @@ def write_vectors(
             _write_npy(file, source)
         return
     if words is None:
-        words = own_words(vectors)
+        words = words_of(vectors)
     if words is None:
         raise InputError(f"the {format} format needs a word for each row")
-    words = as_words(words)
+    words = as_word_list(words)
     if len(words) != rows:
         raise InputError(f"{len(words)} words for {rows} vectors")
     _core.check_words(words.bytes, words.offsets, format == "glove")
@@ -80,17 +80,17 @@ def write_vectors(
             file.write(write(block, part.bytes, part.offsets, threads))
 
 
-def write_words(path: str | os.PathLike[str], words: Words | Iterable[str | bytes]) -> None:
+def write_words(path: str | os.PathLike[str], words: WordList | Iterable[str | bytes]) -> None:
     r"""Write words, one on each line, as ``read_vectors(..., words=path)`` reads them.
 
     Raises:
         InputError: if a word has a newline, or ends with ``\r``.
         OSError: if the file cannot be written.
     """
-    words = as_words(words)
+    words = as_word_list(words)
     ends = words.offsets[1:].astype(np.int64)
     text = np.insert(words.bytes, ends, ord("\n"))
-    if not np.array_equal(Words.from_lines(text.tobytes()).offsets, words.offsets):
+    if not np.array_equal(WordList.from_lines(text.tobytes()).offsets, words.offsets):
         raise InputError("a word with a newline, or a carriage return at its end, fills no line")
     with atomic_write(path) as file:
         file.write(text.tobytes())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError, RankWarning, UndefinedError
-from emcomp.measures.pairs import Pair, Table
+from emcomp.measures.pairs import TablePair, TableSums
 from emcomp.measures.registry import (
     CENTRED,
     DEFAULT_MEASURES,
@@ -32,12 +32,12 @@ class _Original:
 
     def __init__(self, X: Source, engine: Engine) -> None:
         self._engine = engine
-        self._tables = {c: Table(X, "X", centred=c, engine=engine) for c in (False, True)}
+        self._tables = {c: TableSums(X, "X", centred=c, engine=engine) for c in (False, True)}
 
-    def pairs(self, Xq: Source, name: str) -> dict[bool, Pair]:
+    def pairs(self, Xq: Source, name: str) -> dict[bool, TablePair]:
         """This table and a candidate, plain (False) and centred (True)."""
         return {
-            centred: Pair(table, Table(Xq, name, centred=centred, engine=self._engine))
+            centred: TablePair(table, TableSums(Xq, name, centred=centred, engine=self._engine))
             for centred, table in self._tables.items()
         }
 
@@ -64,7 +64,7 @@ class Evaluation:
     def scores(self, Xq: Source, name: str) -> dict[str, Score]:
         """The scores of a candidate, whole or estimated."""
         whole = self._original.pairs(Xq, name)
-        sampled: list[dict[bool, Pair]] = []
+        sampled: list[dict[bool, TablePair]] = []
         if self._index is not None:
             parts = jackknife_sources(Xq, self._index, name, self._engine)
             sampled = [
@@ -85,7 +85,7 @@ class Evaluation:
                 self.notes[f"{measure_name} of {name}: {error}"] = None
         return scores
 
-    def _estimate(self, measure: Measure, pairs: list[Pair]) -> Score:
+    def _estimate(self, measure: Measure, pairs: list[TablePair]) -> Score:
         rows = self._X.shape[0]
         return Score(
             *jackknife(

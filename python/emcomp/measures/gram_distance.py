@@ -9,7 +9,7 @@ import numpy as np
 from emcomp._support.threads import resolve_threads
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError, UndefinedError
-from emcomp.measures.pairs import Pair, Table, make_pair
+from emcomp.measures.pairs import TablePair, TableSums, make_pair
 
 if TYPE_CHECKING:
     from emcomp.statistics.row_sums import Matrix
@@ -19,7 +19,7 @@ SAFE_CANCELLATION = 1e-6
 LAMBDA_FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
-def _joint_difference(pair: Pair) -> tuple[Matrix, Matrix]:
+def _joint_difference(pair: TablePair) -> tuple[Matrix, Matrix]:
     """XqXq' - XX' in an orthonormal basis of both spans, and the eigenvalues of XX' there."""
     inside, outside = pair.joint
     room = min(pair.x.rows - inside.shape[0], outside.shape[0])  # directions that X leaves free
@@ -30,7 +30,7 @@ def _joint_difference(pair: Pair) -> tuple[Matrix, Matrix]:
     return compressed @ compressed.T - np.diag(eigenvalues), eigenvalues
 
 
-def pip_loss_of(pair: Pair) -> float:
+def pip_loss_of(pair: TablePair) -> float:
     """Pairwise inner product loss of a pair; see `pip_loss`."""
     cross = pair.sums.cross
     squares = float(np.square(pair.x.gram).sum() + np.square(pair.q.gram).sum())
@@ -71,12 +71,12 @@ def pip_loss(
     return pip_loss_of(make_pair(X, Xq, centred=centred, rows=rows, threads=threads))
 
 
-def spectral_deltas_of(pair: Pair, lam: float | None = None) -> tuple[float, float]:
+def spectral_deltas_of(pair: TablePair, lam: float | None = None) -> tuple[float, float]:
     """Delta1 and Delta2 of a pair; see `delta1` and `delta2`."""
     return pair.once(("deltas", lam), lambda: _spectral_deltas(pair, lam))
 
 
-def _spectral_deltas(pair: Pair, lam: float | None) -> tuple[float, float]:
+def _spectral_deltas(pair: TablePair, lam: float | None) -> tuple[float, float]:
     singular_values = pair.x.basis.singular_values
     if singular_values.size == 0:
         raise UndefinedError("X is zero: no lambda makes its Gram matrix a reference")
@@ -146,7 +146,7 @@ def delta2(
     return spectral_deltas_of(make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam)[1]
 
 
-def delta_of(pair: Pair, lam: float | None = None) -> float:
+def delta_of(pair: TablePair, lam: float | None = None) -> float:
     """Larger Delta of a pair; see `delta`."""
     return max(spectral_deltas_of(pair, lam))
 
@@ -171,7 +171,7 @@ def delta(
     return delta_of(make_pair(X, Xq, centred=centred, rows=rows, threads=threads), lam)
 
 
-def delta_max_of(pair: Pair, lam: float | None = None) -> float:
+def delta_max_of(pair: TablePair, lam: float | None = None) -> float:
     """Delta_max of a pair; see `delta_max`."""
     below, above = spectral_deltas_of(pair, lam)
     return max(1.0 / (1.0 - below), above)
@@ -213,7 +213,7 @@ def lambdas(
     Raises:
         InputError: if X is zero, or an entry is not finite.
     """
-    values = Table(
+    values = TableSums(
         X, centred=centred, rows=rows, engine=Engine(resolve_threads(threads))
     ).basis.singular_values
     if values.size == 0:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.errors import InputError, UndefinedError
-from emcomp.measures.pairs import Pair, Table, make_pair
-from emcomp.statistics.row_sums import View, chunks, gather_rows
+from emcomp.measures.pairs import TablePair, TableSums, make_pair
+from emcomp.statistics.row_sums import View, block_bounds, gather_rows
 
 
 def random_rows(rows: int, count: int, seed: int) -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ class NearestOf:
         view = self.view
         cosines = np.full((self.own.size, self.k), -2.0, dtype=np.float32)
         index = np.full((self.own.size, self.k), -1, dtype=np.int64)
-        for begin, number in chunks(view.source.shape[1], first, count, threads):
+        for begin, number in block_bounds(view.source.shape[1], first, count, threads):
             _core.add_neighbours(
                 view.source.read(begin, number),
                 view.centre,
@@ -72,7 +72,7 @@ class NearestOf:
         return Nearest(cosines, index)
 
 
-def nearest_rows(table: Table, queries: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def nearest_rows(table: TableSums, queries: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k rows of largest cosine with each query row, itself left out, array (queries, k).
 
     Cosines are float32; equal ones go to the smaller index.
@@ -92,7 +92,7 @@ def shared_fraction(first: NDArray[np.int64], second: NDArray[np.int64]) -> floa
     return float((first[:, :, None] == second[:, None, :]).any(axis=2).mean())
 
 
-def neighbour_overlap_of(pair: Pair, k: int = 5, queries: int = 1000, seed: int = 0) -> float:
+def neighbour_overlap_of(pair: TablePair, k: int = 5, queries: int = 1000, seed: int = 0) -> float:
     """Nearest-neighbour overlap of a pair; see `neighbour_overlap`."""
     if k < 1 or queries < 1:
         raise InputError(f"k and queries must be at least 1, not {k} and {queries}")

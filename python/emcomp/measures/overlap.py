@@ -9,17 +9,17 @@ import numpy as np
 from emcomp._support.threads import resolve_threads
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError, UndefinedError
-from emcomp.measures.pairs import Pair, Table, make_pair
+from emcomp.measures.pairs import TablePair, TableSums, make_pair
 
 if TYPE_CHECKING:
     from emcomp.statistics.row_sums import Matrix
 
 
-def eos_of(pair: Pair, denominator: str = "dimension") -> float:
+def eos_of(pair: TablePair, denominator: str = "dimension") -> float:
     """Eigenspace overlap score of a pair; see `eos`."""
     if denominator not in ("dimension", "rank"):
         raise InputError(f"denominator must be 'dimension' or 'rank', not {denominator!r}")
-    overlap = pair.spans.overlap
+    overlap = pair.latents.overlap
     full = max(pair.x.dim, pair.q.dim) if denominator == "dimension" else max(overlap.shape)
     if full == 0:
         raise UndefinedError("both tables are zero: they span nothing to compare")
@@ -70,7 +70,7 @@ def eos(
     return eos_of(make_pair(X, Xq, centred=centred, threads=threads), denominator)
 
 
-def eos_k_of(pair: Pair, k: int = 5, n_sub: int = 10) -> float:
+def eos_k_of(pair: TablePair, k: int = 5, n_sub: int = 10) -> float:
     """Residual eigenspace overlap score of a pair; see `eos_k`."""
     if k < 0 or n_sub < 1:
         raise InputError(f"k must be at least 0 and n_sub at least 1, not {k} and {n_sub}")
@@ -120,9 +120,9 @@ def eos_k(
     return eos_k_of(make_pair(X, Xq, centred=centred, threads=threads), k, n_sub)
 
 
-def principal_angles_of(pair: Pair) -> Matrix:
+def principal_angles_of(pair: TablePair) -> Matrix:
     """Principal angles of a pair; see `principal_angles`."""
-    inside, outside = pair.spans.joint
+    inside, outside = pair.latents.joint
     count = min(inside.shape)
     cosines = np.linalg.svd(inside, compute_uv=False)[:count]
     sines = np.sort(np.linalg.svd(outside, compute_uv=False))[:count]
@@ -195,13 +195,13 @@ def eis(
     """
     engine = Engine(resolve_threads(threads))
     x, y, *others = (
-        Table(table, name, centred=centred, rows=rows, engine=engine)
+        TableSums(table, name, centred=centred, rows=rows, engine=engine)
         for table, name in zip(
             (X, Y, *anchors), ("X", "Y", "first anchor", "second anchor"), strict=True
         )
     )
-    x, y = x.span, y.span
-    between = Pair(x, y).overlap
+    x, y = x.latents, y.latents
+    between = TablePair(x, y).overlap
     largest = max(float(anchor.basis.singular_values[:1].sum()) for anchor in others)
     if largest == 0:
         raise UndefinedError("both anchors are zero")
@@ -209,8 +209,8 @@ def eis(
     mass = 0.0
     for anchor in others:
         weights = (anchor.basis.singular_values / largest) ** alpha
-        from_x = Pair(anchor, x).overlap.T * weights
-        from_y = Pair(anchor, y).overlap.T * weights
+        from_x = TablePair(anchor, x).overlap.T * weights
+        from_y = TablePair(anchor, y).overlap.T * weights
         mass += float(np.square(weights).sum())
         total += float(np.square(from_x).sum() + np.square(from_y).sum())
         total -= 2.0 * float(np.sum((between.T @ from_x) * from_y))

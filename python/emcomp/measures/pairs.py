@@ -27,26 +27,26 @@ from emcomp.tables.table import CompressedEmbedding
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-Kept = TypeVar("Kept")
+Value = TypeVar("Value")
 SMALL_SINE_SQUARED = 1e-8
 """Below this, a squared sine from one minus a squared cosine has lost half of its digits."""
 
 
-class Remembering:
+class Cache:
     """Results kept under a key, for whatever is asked for more than once."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
+    def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """What compute returns, computed the first time that ``key`` is asked for."""
         if key not in self._kept:
             self._kept[key] = compute()
-        kept: Kept = self._kept[key]
+        kept: Value = self._kept[key]
         return kept
 
 
-class Table(Remembering):
+class TableSums(Cache):
     """One table and its own sums."""
 
     def __init__(
@@ -81,14 +81,14 @@ class Table(Remembering):
         return View(self.source, self.name, column_means(view, self.engine))
 
     @cached_property
-    def span(self) -> Table:
+    def latents(self) -> TableSums:
         """The narrowest table at hand whose columns span what this one's do: itself, or latents."""
         if not isinstance(self._whole, CompressedEmbedding):
             return self
-        latents = self._whole.span()
+        latents = self._whole.latents()
         if latents is None:
             return self
-        return Table(
+        return TableSums(
             latents,
             self.name,
             centred=self._centred,
@@ -116,10 +116,10 @@ class Table(Remembering):
         return basis
 
 
-class Pair(Remembering):
+class TablePair(Cache):
     """A table and a compressed one of as many rows."""
 
-    def __init__(self, x: Table, q: Table) -> None:
+    def __init__(self, x: TableSums, q: TableSums) -> None:
         super().__init__()
         if x.rows != q.rows:
             raise InputError(
@@ -166,10 +166,10 @@ class Pair(Remembering):
         return x.finish.T @ cross @ q.finish
 
     @cached_property
-    def spans(self) -> Pair:
+    def latents(self) -> TablePair:
         """The narrowest tables at hand of the same column spans: these themselves, or latents."""
-        x, q = self.x.span, self.q.span
-        return self if x is self.x and q is self.q else Pair(x, q)
+        x, q = self.x.latents, self.q.latents
+        return self if x is self.x and q is self.q else TablePair(x, q)
 
     @cached_property
     def joint(self) -> tuple[Matrix, Matrix]:
@@ -186,7 +186,7 @@ class Pair(Remembering):
         x, q = self.x.basis.left, self.q.basis.left
         assert q.map is not None
         along = inside @ vectors
-        rest = pair_sums(x, q.mapped(q.map @ vectors), self.engine, projection=along)
+        rest = pair_sums(x, q.projected(q.map @ vectors), self.engine, projection=along)
         lengths = np.sqrt(rest.gram.diagonal())
         scale = np.where(lengths > 0, lengths, 1.0)
         values, directions = np.linalg.eigh(rest.gram / scale / scale[:, None])
@@ -201,10 +201,10 @@ def make_pair(
     centred: bool = False,
     rows: int | None = None,
     threads: int | None = None,
-) -> Pair:
+) -> TablePair:
     """The pair of two tables as a caller of a measure has them."""
     engine = Engine(resolve_threads(threads))
-    return Pair(
-        Table(X, "X", centred=centred, rows=rows, engine=engine),
-        Table(Xq, "Xq", centred=centred, rows=rows, engine=engine),
+    return TablePair(
+        TableSums(X, "X", centred=centred, rows=rows, engine=engine),
+        TableSums(Xq, "Xq", centred=centred, rows=rows, engine=engine),
     )

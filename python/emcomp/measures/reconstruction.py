@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from emcomp.measures.gram_distance import SAFE_CANCELLATION
-from emcomp.measures.pairs import Pair, make_pair
+from emcomp.measures.pairs import TablePair, make_pair
 from emcomp.statistics.row_sums import Matrix, pair_sums
 
 
@@ -15,7 +15,7 @@ def _largest_root(gram: Matrix) -> float:
     return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
 
 
-def frobenius_error_of(pair: Pair) -> float:
+def frobenius_error_of(pair: TablePair) -> float:
     """Frobenius reconstruction error of a pair; see `frobenius_error`."""
     return float(np.sqrt(pair.distances[0]))
 
@@ -41,7 +41,7 @@ def frobenius_error(X: Any, Xq: Any, *, centred: bool = False, threads: int | No
     return frobenius_error_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def spectral_error_of(pair: Pair) -> float:
+def spectral_error_of(pair: TablePair) -> float:
     """Spectral reconstruction error of a pair; see `spectral_error`."""
     squared_error = pair.distances[0]
     cross = pair.sums.cross
@@ -59,7 +59,7 @@ def spectral_error(X: Any, Xq: Any, *, centred: bool = False, threads: int | Non
     return spectral_error_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def _linear_map_residual(pair: Pair) -> Matrix:
+def _linear_map_residual(pair: TablePair) -> Matrix:
     """Gram matrix of X - Uq Uq' X in the basis of X's right singular vectors, (r, r)."""
     overlap, values = pair.overlap, pair.x.basis.singular_values
     lost = np.eye(values.size) - overlap @ overlap.T
@@ -71,7 +71,7 @@ def _linear_map_residual(pair: Pair) -> Matrix:
     return residual
 
 
-def linear_map_error_of(pair: Pair) -> float:
+def linear_map_error_of(pair: TablePair) -> float:
     """Frobenius error of the best linear map of a pair; see `linear_map_error`."""
     return float(np.sqrt(max(np.trace(_linear_map_residual(pair)), 0.0)))
 
@@ -99,7 +99,7 @@ def linear_map_error(
     return linear_map_error_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def linear_map_spectral_error_of(pair: Pair) -> float:
+def linear_map_spectral_error_of(pair: TablePair) -> float:
     """Spectral error of the best linear map of a pair; see `linear_map_spectral_error`."""
     return _largest_root(_linear_map_residual(pair)) if pair.x.basis.rank else 0.0
 
@@ -115,7 +115,7 @@ def linear_map_spectral_error(
     return linear_map_spectral_error_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def orthogonal_map_error_of(pair: Pair) -> float:
+def orthogonal_map_error_of(pair: TablePair) -> float:
     """Error of the best orthogonal map of a pair; see `orthogonal_map_error`."""
     left, values, right = np.linalg.svd(pair.sums.cross, full_matrices=False)
     norms = float(np.trace(pair.x.gram) + np.trace(pair.q.gram))
@@ -158,7 +158,7 @@ def orthogonal_map_error(
     return orthogonal_map_error_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def mean_euclidean_distance_of(pair: Pair) -> float:
+def mean_euclidean_distance_of(pair: TablePair) -> float:
     """Mean Euclidean distance of a pair; see `mean_euclidean_distance`."""
     return float(pair.distances[1]) / pair.x.rows
 
@@ -173,7 +173,7 @@ def mean_euclidean_distance(
     return mean_euclidean_distance_of(make_pair(X, Xq, centred=centred, threads=threads))
 
 
-def mean_cosine_distance_of(pair: Pair) -> float:
+def mean_cosine_distance_of(pair: TablePair) -> float:
     """Mean cosine distance of a pair; see `mean_cosine_distance`."""
     return float(pair.distances[2]) / pair.x.rows
 

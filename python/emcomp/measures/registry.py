@@ -23,7 +23,7 @@ from emcomp.measures.similarity import similarity_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emcomp.measures.pairs import Pair
+    from emcomp.measures.pairs import TablePair
 
 CENTRED = "_centred"
 """Ending of a name that asks for the measure on centred vectors."""
@@ -33,7 +33,7 @@ CENTRED = "_centred"
 class Measure:
     """A measure of a pair of tables."""
 
-    compute: Callable[[Pair], float]
+    compute: Callable[[TablePair], float]
     higher_is_better: bool = False
     growth: float = 0.0
     """Power of the number of rows that the value grows with."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from emcomp._support.text_tables import aligned
 from emcomp.measures.registry import resolve_measures
 
 
@@ -70,12 +71,7 @@ class Report:
         for name in names:
             cells = [str(scores[name]) for scores in self.scores.values()]
             lines.append([name, "higher" if better[name] else "lower", *cells])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = []
-        for line in lines:
-            left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
-            right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
-            text.append("  ".join(left + right))
+        text = aligned(lines, left=2)
         if self.sample is not None:
             text.append(f"estimated from {self.sample} of {self.rows} rows, with 95 % intervals")
         return "\n".join([*text, *self.notes])

@@ -8,7 +8,7 @@ import numpy as np
 
 from emcomp._support.correlation import pearson, spearman
 from emcomp.errors import InputError, UndefinedError
-from emcomp.measures.pairs import Pair, Table, make_pair
+from emcomp.measures.pairs import TablePair, TableSums, make_pair
 from emcomp.statistics.row_sums import Matrix, gather_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def random_pairs(rows: int, count: int, seed: int) -> NDArray[np.int64]:
     return np.stack([first, second])
 
 
-def pair_cosines(table: Table, pairs: NDArray[np.int64]) -> Matrix:
+def pair_cosines(table: TableSums, pairs: NDArray[np.int64]) -> Matrix:
     """Cosine of each pair of rows, array (count,); 0 where a row is zero."""
     index, place = np.unique(pairs, return_inverse=True)
     rows = gather_rows(table.source, index, table.name, table.engine)
@@ -35,7 +35,7 @@ def pair_cosines(table: Table, pairs: NDArray[np.int64]) -> Matrix:
     return np.asarray(np.einsum("ij,ij->i", rows[first], rows[second]))
 
 
-def similarity_of(pair: Pair, pairs: int = 10_000, seed: int = 0) -> tuple[float, float]:
+def similarity_of(pair: TablePair, pairs: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """Pearson and Spearman correlation of a pair's cosines; see `similarity_preservation`."""
     if pairs < 2:
         raise InputError(f"pairs must be at least 2, not {pairs}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emcomp._support.threads import resolve_threads
 from emcomp.engine.base import Engine
 from emcomp.errors import RankWarning
-from emcomp.measures.pairs import Table
+from emcomp.measures.pairs import TableSums
 
 if TYPE_CHECKING:
     from emcomp.statistics.row_sums import Matrix
@@ -47,7 +47,7 @@ def spectrum(X: Any, *, centred: bool = False, threads: int | None = None) -> Sp
     Raises:
         InputError: if an entry is not finite.
     """
-    table = Table(X, centred=centred, engine=Engine(resolve_threads(threads)))
+    table = TableSums(X, centred=centred, engine=Engine(resolve_threads(threads)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RankWarning)  # the rank is part of the answer
         basis = table.basis

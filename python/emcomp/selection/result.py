@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from emcomp._support.sizes import format_bytes
+from emcomp._support.text_tables import aligned
 
 if TYPE_CHECKING:
     from emcomp.tables.table import CompressedEmbedding
@@ -29,7 +30,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Rule:
+class Ranking:
     """What makes a candidate the better one, with ties broken the same way every time."""
 
     measure: str
@@ -77,7 +78,7 @@ class Selection:
     """The result of `emcomp.select`; prints as the reason, the front and the other candidates."""
 
     shape: tuple[int, int]
-    rule: Rule
+    ranking: Ranking
     budget: int | None
     """Bytes that a table may take; None for any number."""
     ranked: tuple[Candidate, ...]
@@ -114,10 +115,10 @@ class Selection:
         return {
             "rows": self.shape[0],
             "dim": self.shape[1],
-            "measure": self.rule.measure,
-            "higher_is_better": self.rule.higher_is_better,
+            "measure": self.ranking.measure,
+            "higher_is_better": self.ranking.higher_is_better,
             "budget_bytes": self.budget,
-            "minimum": self.rule.minimum,
+            "minimum": self.ranking.minimum,
             "pick": None if self.pick is None else self.pick.codec,
             "why": self.why,
             "candidates": [{**self._describe(c), "front": c.codec in front} for c in self.ranked],
@@ -150,14 +151,7 @@ class Selection:
         header = ["codec", "size", "bits/entry", "smaller"]
         header += self.ranked[0].scores if self.ranked else []
         table = [["  " + header[0], *header[1:]], *self._lines([*self.front, *others])]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if i else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in table
-        ]
+        lines = aligned(table)
         end = len(self.front) + 1
         text = [self.why, "", "None smaller is as good as these:", *lines[:end]]
         if others:
@@ -176,26 +170,29 @@ def _listed(candidates: Sequence[Candidate]) -> str:
 
 
 def explain(
-    rule: Rule, ranked: Sequence[Candidate], front: Sequence[Candidate], pick: Candidate | None
+    ranking: Ranking,
+    ranked: Sequence[Candidate],
+    front: Sequence[Candidate],
+    pick: Candidate | None,
 ) -> str:
     """Why the pick, in words, and what the next smaller table would cost."""
 
     def cost(candidate: Candidate) -> str:
-        score = f"{rule.score(candidate):.4g}"
-        return f"{format_bytes(candidate.nbytes)}, {rule.measure} {score}"
+        score = f"{ranking.score(candidate):.4g}"
+        return f"{format_bytes(candidate.nbytes)}, {ranking.measure} {score}"
 
-    extreme = "highest" if rule.higher_is_better else "lowest"
+    extreme = "highest" if ranking.higher_is_better else "lowest"
     if pick is None:
         return (
-            f"No candidate has {rule.measure} {_bound(rule)}; the {extreme} is that of "
+            f"No candidate has {ranking.measure} {_bound(ranking)}; the {extreme} is that of "
             f"{ranked[0].codec} ({cost(ranked[0])})."
         )
-    if rule.minimum is None:
-        why = (
-            f"{pick.codec} ({cost(pick)}) has the {extreme} {rule.measure} of {len(ranked)} tried."
-        )
+    if ranking.minimum is None:
+        why = f"{pick.codec} ({cost(pick)}) has the {extreme} {ranking.measure} of {len(ranked)} tried."
     else:
-        why = f"{pick.codec} ({cost(pick)}) is the smallest with {rule.measure} {_bound(rule)}."
+        why = (
+            f"{pick.codec} ({cost(pick)}) is the smallest with {ranking.measure} {_bound(ranking)}."
+        )
     smaller = [c for c in front if c.nbytes <= (1 - _WORTHWHILE) * pick.nbytes]
     if smaller:
         saved = 1 - smaller[-1].nbytes / pick.nbytes
@@ -203,5 +200,5 @@ def explain(
     return why
 
 
-def _bound(rule: Rule) -> str:
-    return f"of at {'least' if rule.higher_is_better else 'most'} {rule.minimum:g}"
+def _bound(ranking: Ranking) -> str:
+    return f"of at {'least' if ranking.higher_is_better else 'most'} {ranking.minimum:g}"

@@ -11,22 +11,22 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from emcomp._support.atomic_files import TEMPORARY
-from emcomp._support.budget import budget_bytes
-from emcomp._support.sizes import format_bytes
+from emcomp._support.sizes import budget_bytes, format_bytes
 from emcomp.codecs.base import Codec, parse_codec
-from emcomp.codecs.checks import refuse_nonfinite
 from emcomp.codecs.floats import Float
 from emcomp.codecs.grammar import default_candidates
-from emcomp.compression.compressing import make_vocabulary, words_of
-from emcomp.compression.planning import plan_work
+from emcomp.compression.compressing import make_vocabulary
+from emcomp.compression.planning import make_plan
 from emcomp.engine.base import Progress, silent
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
+from emcomp.io.reading import words_of
 from emcomp.measures.evaluation import Evaluation
 from emcomp.measures.registry import resolve_measures
-from emcomp.selection.result import Candidate, Rule, Selection, explain
+from emcomp.selection.result import Candidate, Ranking, Selection, explain
 from emcomp.selection.state import State, fingerprint
-from emcomp.selection.trials import Place, RowsDone, Trials
+from emcomp.selection.trials import OutputPaths, SelectionProgress, Trials
+from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def select(
         raise InputError("no measure was named to choose by")
     if out is None and memory_limit is not None:
         raise InputError("memory_limit is for tables that are written as they are made: give out=")
-    rule = Rule(names[0], wanted[names[0]].higher_is_better, minimum)
+    ranking = Ranking(names[0], wanted[names[0]].higher_is_better, minimum)
     engine = make_engine(executor, threads)
     source = open_table(X, dtype, threads=threads, streamed=executor is not None or out is not None)
     limit = None if budget is None else budget_bytes(budget, source.shape)
@@ -122,20 +122,20 @@ def select(
     key = {} if state is None else fingerprint(source, names, seed)
     kept = State(state, key)
     left = sum(str(codec) not in kept.finished for _, codec in fitting)
-    work = RowsDone(progress or silent, left, source.shape[0])
+    watcher = SelectionProgress(progress or silent, left, source.shape[0])
     evaluation = Evaluation(source, wanted, engine)
     with contextlib.ExitStack() as stack:
-        place = None
+        paths = None
         if out is not None:
             temporary = TemporaryDirectory(prefix=TEMPORARY, dir=Path(out).absolute().parent)
-            place = Place(Path(out), Path(stack.enter_context(temporary)))
-        trials = Trials(source, vocabulary, evaluation, rule, engine, work, place)
+            paths = OutputPaths(Path(out), Path(stack.enter_context(temporary)))
+        trials = Trials(source, vocabulary, evaluation, ranking, engine, watcher, paths)
         measured: list[Candidate] = []
         for size, codec in fitting:
             name = str(codec)
             if name not in kept.finished:
                 kept.finish(name, trials.run(codec, size))
-                work.finish()
+                watcher.finish()
             outcome = kept.finished[name]
             if "failed" in outcome:
                 failed[name] = outcome["failed"]
@@ -145,17 +145,17 @@ def select(
             raise InputError(
                 f"none of {len(failed)} candidates could be measured; {_first(failed)}"
             )
-        ranked = tuple(sorted(measured, key=rule.order))
-        front = rule.front(measured)
-        pick = ranked[0] if rule.suffices(ranked[0]) else None
+        ranked = tuple(sorted(measured, key=ranking.order))
+        front = ranking.front(measured)
+        pick = ranked[0] if ranking.suffices(ranked[0]) else None
         return Selection(
             source.shape,
-            rule,
+            ranking,
             limit,
             ranked,
             front,
             pick,
-            explain(rule, ranked, front, pick),
+            explain(ranking, ranked, front, pick),
             None if pick is None else trials.table(pick),
             tuple(Candidate(str(codec), size) for size, codec in sized[len(within) :]),
             failed,
@@ -194,7 +194,7 @@ def _too_large(
     """Whether a candidate needs more memory than it may have; says so among those that failed."""
     if memory_limit is not None:
         try:
-            plan_work(codec, source.shape, memory_limit)
+            make_plan(codec, source.shape, memory_limit)
         except InputError as error:
             failed[str(codec)] = str(error)
             return True

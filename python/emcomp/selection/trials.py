@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 from emcomp.codecs.base import Codec, parse_codec
 from emcomp.compression.compressing import encode
-from emcomp.compression.planning import plan_work
+from emcomp.compression.planning import make_plan
 from emcomp.compression.streaming import compress_to
 from emcomp.engine.base import Engine, Progress, silent
 from emcomp.errors import InputError, RankWarning
 from emcomp.io.sources.base import Source
 from emcomp.measures.evaluation import Evaluation
-from emcomp.selection.result import Candidate, Rule
+from emcomp.selection.result import Candidate, Ranking
 from emcomp.tables import opening as table_file
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
 
-class RowsDone:
+class SelectionProgress:
     """Rows encoded and measured, of those in all."""
 
     def __init__(self, progress: Progress, candidates: int, rows: int) -> None:
@@ -40,7 +40,7 @@ class RowsDone:
         self._progress("select", self._before, self._total)
 
 
-class Place(NamedTuple):
+class OutputPaths(NamedTuple):
     """Where tables go that are written as they are made."""
 
     out: Path
@@ -57,29 +57,29 @@ class Trials:
         source: Source,
         vocabulary: Vocabulary | None,
         evaluation: Evaluation,
-        rule: Rule,
+        ranking: Ranking,
         engine: Engine,
-        work: RowsDone,
-        place: Place | None,
+        progress: SelectionProgress,
+        paths: OutputPaths | None,
     ) -> None:
-        self._place = place
+        self._paths = paths
         self._made = 0
         self._source = source
         self._vocabulary = vocabulary
         self._evaluation = evaluation
-        self._rule = rule
+        self._ranking = ranking
         self._engine = engine
-        self._work = work
+        self._progress = progress
         self._best: tuple[Candidate, CompressedEmbedding] | None = None
 
     def _encode(self, codec: Codec, progress: Progress) -> CompressedEmbedding:
         engine = self._engine.telling(progress)
-        place = self._place
-        if place is None:
+        paths = self._paths
+        if paths is None:
             return encode(self._source, codec, self._vocabulary, engine)
-        plan = plan_work(codec, self._source.shape)
+        plan = make_plan(codec, self._source.shape)
         self._made += 1
-        file = place.folder / f"{self._made}.emcomp"
+        file = paths.folder / f"{self._made}.emcomp"
         return compress_to(
             file, self._source, codec, None, engine, plan, in_shards=False, resume=False
         )
@@ -88,14 +88,14 @@ class Trials:
         """What came of a candidate, as a state keeps it."""
         name = str(codec)
         try:
-            table = self._encode(codec, self._work.watch)
+            table = self._encode(codec, self._progress.watch)
         except InputError as error:
             return {"failed": str(error)}
         values, failed = self._measure(table, name)
         candidate = Candidate(name, size, values)
         best = self._best
         if failed is None and (
-            best is None or self._rule.order(candidate) < self._rule.order(best[0])
+            best is None or self._ranking.order(candidate) < self._ranking.order(best[0])
         ):
             self._best = candidate, table
             worse = None if best is None else best[1]
@@ -117,11 +117,11 @@ class Trials:
         except InputError as error:
             return {}, str(error)
         values = {measure: score.value for measure, score in scores.items()}
-        decisive = values[self._rule.measure]
+        decisive = values[self._ranking.measure]
         if decisive is None or math.isnan(decisive):
-            start = f"{self._rule.measure} of {name}: "
+            start = f"{self._ranking.measure} of {name}: "
             notes = [n.removeprefix(start) for n in self._evaluation.notes if n.startswith(start)]
-            return values, notes[0] if notes else f"{self._rule.measure} is not a number"
+            return values, notes[0] if notes else f"{self._ranking.measure} is not a number"
         return values, None
 
     def table(self, pick: Candidate) -> CompressedEmbedding:
@@ -130,8 +130,8 @@ class Trials:
             table = self._best[1]
         else:
             table = self._encode(parse_codec(pick.codec), silent)
-        if self._place is None:
+        if self._paths is None:
             return table
         table.words = self._vocabulary
-        table.save(self._place.out)
-        return table_file.open(self._place.out)
+        table.save(self._paths.out)
+        return table_file.open(self._paths.out)

@@ -47,7 +47,7 @@ class Basis:
     def left(self) -> View:
         """U as a view of the table."""
         own = self.view.map
-        return self.view.mapped(self.finish if own is None else own @ self.finish)
+        return self.view.projected(self.finish if own is None else own @ self.finish)
 
 
 def left_singular_basis(view: View, gram: Matrix, engine: Engine) -> Basis:
@@ -86,7 +86,7 @@ def _repeated_basis(view: View, gram: Matrix, engine: Engine) -> Basis:
         # After the first pass small values are mostly rounding; only later ones can be judged.
         kept = rank if attempt > 0 else singular_values.size
         step = inverse @ left[:, :kept]
-        view = view.mapped(step if view.map is None else view.map @ step)
+        view = view.projected(step if view.map is None else view.map @ step)
         factor = singular_values[:kept, None] * right[:kept]
     every = np.zeros(min(view.rows, dim))
     every[: singular_values.size] = singular_values[: every.size]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.engine.base import Engine, Gathered
+from emcomp.engine.base import Engine, RowCollector
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Source, block_rows
 
@@ -42,13 +42,13 @@ class View:
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "width", dim if self.map is None else self.map.shape[1])
 
-    def mapped(self, matrix: Matrix | None) -> View:
+    def projected(self, matrix: Matrix | None) -> View:
         """The same rows through another map."""
         return replace(self, map=None if matrix is None else np.ascontiguousarray(matrix))
 
 
-def chunks(dim: int, first: int, count: int, threads: int) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of each piece to read, cut where the native sums are merged."""
+def block_bounds(dim: int, first: int, count: int, threads: int) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of each block to read, cut where the native sums are merged."""
     step = max(block_rows(dim) // _core.SUM_ROWS, threads) * _core.SUM_ROWS
     for begin in range(first, first + count, step):
         yield begin, min(step, first + count - begin)
@@ -98,7 +98,7 @@ class ColumnSums:
         """Of rows [first, first + count)."""
         source = self.view.source
         sums = np.zeros(source.shape[1])
-        for begin, number in chunks(source.shape[1], first, count, threads):
+        for begin, number in block_bounds(source.shape[1], first, count, threads):
             _core.add_columns(source.read(begin, number), self.view.name, begin, threads, sums)
         return Sums(columns=sums)
 
@@ -113,7 +113,7 @@ class GramSums:
         """Of rows [first, first + count)."""
         view = self.view
         gram = np.zeros((view.width, view.width))
-        for begin, number in chunks(view.source.shape[1], first, count, threads):
+        for begin, number in block_bounds(view.source.shape[1], first, count, threads):
             rows = view.source.read(begin, number)
             _core.add_gram(rows, view.centre, view.map, view.name, begin, threads, gram)
         return Sums(gram=gram)
@@ -139,7 +139,7 @@ class RowPairSums:
         gram = np.zeros((b.width, b.width))
         cross = np.zeros((a.width, b.width))
         distances = np.zeros(3)
-        for begin, number in chunks(self.shape[1], first, count, threads):
+        for begin, number in block_bounds(self.shape[1], first, count, threads):
             _core.add_pair(
                 a.source.read(begin, number),
                 a.centre,
@@ -198,7 +198,7 @@ def pair_sums(
 
 
 @dataclass(frozen=True)
-class GatheredRows:
+class GatherRows:
     """Rows of given indices, as float64 and checked."""
 
     source: Source
@@ -206,18 +206,18 @@ class GatheredRows:
     """Ascending."""
     name: str
 
-    def __call__(self, first: int, count: int, threads: int) -> Gathered:
+    def __call__(self, first: int, count: int, threads: int) -> RowCollector:
         """Those in [first, first + count), reading only what holds them."""
-        found = Gathered()
-        for begin, number in chunks(self.source.shape[1], first, count, threads):
+        found = RowCollector()
+        for begin, number in block_bounds(self.source.shape[1], first, count, threads):
             low, high = np.searchsorted(self.index, (begin, begin + number))
             if low < high:
                 rows = self.source.read(begin, number)
                 inside = self.index[low:high] - begin
-                found.pieces.append(_core.gather_rows(rows, inside, begin, self.name))
+                found.blocks.append(_core.gather_rows(rows, inside, begin, self.name))
         return found
 
 
 def gather_rows(source: Source, index: NDArray[np.int64], name: str, engine: Engine) -> Matrix:
     """Rows of the given ascending indices, array (len(index), dim)."""
-    return engine.fold("gather", source.shape, GatheredRows(source, index, name)).rows()
+    return engine.fold("gather", source.shape, GatherRows(source, index, name)).rows()

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 CHECKED_ON_OPEN = 64 << 10
 """Tensors of at most this many bytes are checked when a file is opened, larger ones by verify."""
 
-_PIECE = 1 << 20  # bytes checksummed and written together, so that they are read from memory once
+_BLOCK_BYTES = (
+    1 << 20
+)  # bytes checksummed and written together, so that they are read from memory once
 
 _TYPE_NAMES = {
     "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "int64": "I64",
@@ -53,7 +55,7 @@ class TensorStream:
     dtype: str
     """U8, U16, U32, U64, I64, F16, BF16 (pieces are uint16 bits), F32 or F64."""
     shape: tuple[int, ...]
-    chunks: Iterable[NDArray[Any]]
+    blocks: Iterable[NDArray[Any]]
     """Arrays of that type whose entries follow each other; their shapes do not matter."""
 
 
@@ -102,7 +104,7 @@ def _as_stream(name: str, tensor: NDArray[Any] | TensorStream) -> TensorStream:
         return tensor
     if tensor.dtype.name not in _TYPE_NAMES:
         raise InputError(f"tensor {name!r} cannot be stored as {tensor.dtype}")
-    return TensorStream(type_name(tensor.dtype), tensor.shape, _pieces(tensor))
+    return TensorStream(type_name(tensor.dtype), tensor.shape, _blocks(tensor))
 
 
 def type_name(dtype: np.dtype[Any]) -> str:
@@ -114,12 +116,12 @@ def _nbytes(stream: TensorStream) -> int:
     return ITEM_BYTES[stream.dtype] * int(np.prod(stream.shape, dtype=object))
 
 
-def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Rows of an array, so that no more of one with strides is copied at once."""
     if array.ndim == 0 or array.size == 0:
         yield array
         return
-    step = max(_PIECE * len(array) // array.nbytes, 1)
+    step = max(_BLOCK_BYTES * len(array) // array.nbytes, 1)
     for first in range(0, len(array), step):
         yield array[first : first + step]
 
@@ -129,7 +131,7 @@ def _write_tensor(file: BinaryIO, name: str, stream: TensorStream, nbytes: int) 
     numpy_dtype = np.dtype(NUMPY_DTYPES[stream.dtype])
     state = _core.Checksum()
     written = 0
-    for chunk in stream.chunks:
+    for chunk in stream.blocks:
         if _TYPE_NAMES.get(chunk.dtype.name) != stream.dtype and chunk.dtype != numpy_dtype:
             raise InputError(f"tensor {name!r} is to be {stream.dtype} and got {chunk.dtype}")
         if chunk.dtype.name == "bfloat16":
@@ -138,8 +140,8 @@ def _write_tensor(file: BinaryIO, name: str, stream: TensorStream, nbytes: int) 
         written += data.size
         if written > nbytes:
             break
-        for first in range(0, data.size, _PIECE):
-            piece = data[first : first + _PIECE]
+        for first in range(0, data.size, _BLOCK_BYTES):
+            piece = data[first : first + _BLOCK_BYTES]
             state.update(piece)
             file.write(piece.data)
     if written != nbytes:
@@ -296,10 +298,10 @@ class Container:
             if info.end - info.begin > largest:
                 continue
             state = _core.Checksum()
-            for first in range(info.begin, info.end, _PIECE):
-                state.update(self._bytes[first : min(first + _PIECE, info.end)])
+            for first in range(info.begin, info.end, _BLOCK_BYTES):
+                state.update(self._bytes[first : min(first + _BLOCK_BYTES, info.end)])
                 if progress is not None:
-                    progress(min(first + _PIECE, info.end), self.nbytes)
+                    progress(min(first + _BLOCK_BYTES, info.end), self.nbytes)
             if state.digest() != self._header.checksums[name]:
                 raise CorruptFileError(
                     f"tensor {name!r} (bytes {info.begin} to {info.end}) is damaged: its checksum "

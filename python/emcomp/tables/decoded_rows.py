@@ -15,7 +15,7 @@ from emcomp.io.sources.base import Block
 if TYPE_CHECKING:
     from emcomp.tables.table import CompressedEmbedding
 
-PIECE_BYTES = 256 << 10
+BLOCK_BYTES = 256 << 10
 """Rows decoded and used together: they are still in the second-level cache when they are used."""
 
 
@@ -80,8 +80,8 @@ class DecodedRows:
         """Rows [first, first + count), decoded."""
         return self.table.decode(self._first + first, count)
 
-    def pieces(self, nbytes: int = PIECE_BYTES, threads: int = 1) -> Iterator[Block]:
-        """All rows, at most ``nbytes`` of them at a time; a piece is good until the next one."""
+    def blocks(self, nbytes: int = BLOCK_BYTES, threads: int = 1) -> Iterator[Block]:
+        """All rows, at most ``nbytes`` of them at a time; a block is good until the next one."""
         step = min(max(nbytes // (4 * self.table.dim), 1), max(self._count, 1))
         buffer = np.empty((step, self.table.dim), np.float32)
         for first in range(0, self._count, step):
@@ -91,11 +91,11 @@ class DecodedRows:
             )
             yield Block(first, rows)
 
-    def _by_piece(self, function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
-        """What ``function`` makes of each row, found piece by piece."""
+    def _by_block(self, function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
+        """What ``function`` makes of each row, found block by block."""
         empty = function(np.empty((0, self.table.dim), np.float32))
         result = np.empty((self._count, *empty.shape[1:]), empty.dtype)
-        for first, rows in self.pieces():
+        for first, rows in self.blocks():
             result[first : first + len(rows)] = function(rows)
         return result
 
@@ -109,14 +109,14 @@ class DecodedRows:
         kwargs: Mapping[str, Any],
     ) -> Any:
         if function is np.dot and self._times(args) and not kwargs:
-            return self._by_piece(lambda rows: np.dot(rows, args[1]))
+            return self._by_block(lambda rows: np.dot(rows, args[1]))
         if function is np.linalg.norm and len(args) == 1 and kwargs in _ROW_NORMS:
-            return self._by_piece(lambda rows: np.linalg.norm(rows, axis=1))
+            return self._by_block(lambda rows: np.linalg.norm(rows, axis=1))
         return self._refuse(f"np.{function.__name__}")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
         if ufunc is np.matmul and method == "__call__" and self._times(args) and not kwargs:
-            return self._by_piece(lambda rows: np.matmul(rows, args[1]))
+            return self._by_block(lambda rows: np.matmul(rows, args[1]))
         return self._refuse(f"np.{ufunc.__name__}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What spans the columns of a compressed table: its latents, where it has fewer of them."""
+"""The latents of a low-rank table as rows: fewer columns, which span the same space."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from emcomp._support.threads import resolve_threads
 
 if TYPE_CHECKING:
-    from emcomp.codecs.base import Factor
+    from emcomp.codecs.base import LatentFactor
     from emcomp.tables.table import CompressedEmbedding
 
 
-class Span:
+class LatentRows:
     """The latents of a table as a source, which can be sent wherever the table can."""
 
-    def __init__(self, table: CompressedEmbedding, factor: Factor) -> None:
+    def __init__(self, table: CompressedEmbedding, factor: LatentFactor) -> None:
         self._table = table
         self._factor = factor
 
@@ -38,8 +38,8 @@ class Span:
         return out
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _span_of, (self._table,)
+        return _latents_of, (self._table,)
 
 
-def _span_of(table: CompressedEmbedding) -> Span | None:
-    return table.span()
+def _latents_of(table: CompressedEmbedding) -> LatentRows | None:
+    return table.latents()

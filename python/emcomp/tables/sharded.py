@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp._support.atomic_files import atomic_write
-from emcomp.codecs.base import Codec, Factor, FittedCodec, Info, Tensors, parse_codec
+from emcomp.codecs.base import Codec, FittedCodec, Info, LatentFactor, Tensors, parse_codec
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.memory_mapped import release
 from emcomp.tables import container
@@ -247,16 +247,16 @@ class ShardedEmbedding(CompressedEmbedding):
         """All tensors; those of the rows are joined in memory when first asked for."""
         return self._joined
 
-    def _factor(self) -> Factor | None:
+    def _latent_factor(self) -> LatentFactor | None:
         factors = []
         for shard in self._shards:
             shape = len(next(iter(shard.values()))), self.dim
-            factor = self.codec.span(shape, {**shard, **self._tensors})
+            factor = self.codec.latent_factor(shape, {**shard, **self._tensors})
             if factor is None:
                 return None
             factors.append(factor)
         scales = [factor.scales for factor in factors if factor.scales is not None]
-        return Factor(
+        return LatentFactor(
             factors[0].width,
             _core.concatenated_reader([factor.latents for factor in factors]),
             np.concatenate(scales) if scales else None,
@@ -274,14 +274,14 @@ class ShardedEmbedding(CompressedEmbedding):
         rows = self.shape[0]
         streams: dict[str, NDArray[Any] | TensorStream] = {
             name: TensorStream(
-                container.type_name(tensor.dtype), (rows, *tensor.shape[1:]), self._chunks(name)
+                container.type_name(tensor.dtype), (rows, *tensor.shape[1:]), self._blocks(name)
             )
             for name, tensor in self._shards[0].items()
         }
         words = {} if self.words is None else self.words.tensors()
         container.write(path, {**streams, **self._tensors, **words}, self._description)
 
-    def _chunks(self, name: str) -> Iterator[NDArray[Any]]:
+    def _blocks(self, name: str) -> Iterator[NDArray[Any]]:
         for shard in self._shards:
             yield shard[name]
             release(shard[name])

@@ -14,16 +14,16 @@ from emcomp import _core
 from emcomp._support.arrays import as_ids, core_view, output_array
 from emcomp._support.sizes import format_bytes
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.base import Codec, Factor, Tensors, parse_codec
+from emcomp.codecs.base import Codec, LatentFactor, Tensors, parse_codec
 from emcomp.errors import InputError
 from emcomp.io.reading import WordVectors
 from emcomp.io.sources.base import Block, blocks
 from emcomp.io.sources.memory_mapped import release
 from emcomp.tables import container
-from emcomp.tables.latents import Span
+from emcomp.tables.latents import LatentRows
 from emcomp.tables.origin import Origin
 from emcomp.vocabulary.index import Vocabulary
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 Default = TypeVar("Default")
 Query = str | int | NDArray[Any]
@@ -191,13 +191,13 @@ class CompressedEmbedding:
             if len(tensor.shape) and len(tensor) == len(self):
                 release(tensor[first : first + count])
 
-    def span(self) -> Span | None:
-        """Fewer columns that span what the table's do: its latents, where it has fewer of them."""
-        factor = self._factor()
-        return None if factor is None else Span(self, factor)
+    def latents(self) -> LatentRows | None:
+        """The latents, where they are fewer than the entries of a row: they span the same columns."""
+        factor = self._latent_factor()
+        return None if factor is None else LatentRows(self, factor)
 
-    def _factor(self) -> Factor | None:
-        return self.codec.span(self.shape, self._tensors)
+    def _latent_factor(self) -> LatentFactor | None:
+        return self.codec.latent_factor(self.shape, self._tensors)
 
     def blocks(self) -> Iterator[Block]:
         """All rows, decoded block by block."""
@@ -258,7 +258,7 @@ class CompressedEmbedding:
         self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
         return result
 
-    # Words
+    # WordList
 
     def __contains__(self, word: object) -> bool:
         return (
@@ -315,11 +315,11 @@ class CompressedEmbedding:
         return found if words is None else [(words.word(row), cosine) for row, cosine in found]
 
     def to_vectors(self) -> WordVectors:
-        """Words and decoded rows, as `emcomp.write_vectors` takes them."""
+        """WordList and decoded rows, as `emcomp.write_vectors` takes them."""
         if self.words is None:
             return WordVectors(self.decode())
         packed = self.words.tensors()
-        words = Words(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
+        words = WordList(packed["vocabulary.bytes"], packed["vocabulary.offsets"])
         return WordVectors(self.decode(), words)
 
     def _vocabulary(self, asked: str | bytes) -> Vocabulary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emcomp._support.sizes import format_bytes
+from emcomp._support.text_tables import aligned
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,7 @@ class CompressionReport:
                 (names, shape, table.codec, *_sizes(table.before, table.after), table.note)
             )
         lines.append(("whole model", "", "", *_sizes(self.before, self.after), ""))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = []
-        for line in lines:
-            cells = [cell.ljust(width) for cell, width in zip(line[:3], widths[:3], strict=True)]
-            cells += [cell.rjust(width) for cell, width in zip(line[3:6], widths[3:6], strict=True)]
-            text.append("  ".join((*cells, line[6])).rstrip())
-        return "\n".join(text)
+        return "\n".join(aligned(lines, left=3))
 
 
 def _sizes(before: int, after: int) -> tuple[str, str, str]:

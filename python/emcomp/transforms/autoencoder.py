@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp._support.validation import check_count
 from emcomp.codecs.base import Info, Tensors
 from emcomp.codecs.grammar import register
-from emcomp.codecs.row_kmeans import check_count, sampled
+from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Source
 from emcomp.statistics.basis import MAX_PASSES
-from emcomp.transforms.autoencoder_training import AutoencoderPlan, Layers, train
+from emcomp.transforms.autoencoder_training import Layers, TrainingSettings, train
 from emcomp.transforms.axes import mean_row, singular_axes
 from emcomp.transforms.factorization import InvertedProjection
 from emcomp.transforms.linear import ENCODER, FittedTransform, map_of, stored_map
@@ -90,7 +91,7 @@ class Autoencoder(InvertedProjection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.plan.check()
+        self.settings.check()
         if self.start not in ("random", "svd"):
             raise InputError(f"start must be 'random' or 'svd', not {self.start!r}")
         if self.activation not in ("linear", "elu"):
@@ -99,9 +100,9 @@ class Autoencoder(InvertedProjection):
         check_count("seed", self.seed, 0, 2**64 - 1)
 
     @property
-    def plan(self) -> AutoencoderPlan:
+    def settings(self) -> TrainingSettings:
         """The settings of training."""
-        return AutoencoderPlan(*(getattr(self, name) for name in AutoencoderPlan._fields))
+        return TrainingSettings(*(getattr(self, name) for name in TrainingSettings._fields))
 
     @property
     def orthonormal(self) -> bool:
@@ -123,7 +124,7 @@ class Autoencoder(InvertedProjection):
         if self.start == "svd":
             start = Layers.of_axes(singular_axes(source, self.k, engine).vectors)
         rows = sampled(source, self.sample, self.seed, engine)
-        trained = engine.call(train, rows, self.k, self.elu, self.plan, start, self.seed)
+        trained = engine.call(train, rows, self.k, self.elu, self.settings, start, self.seed)
         layers = trained.layers
         decoder = stored_map(layers.decoder.astype(np.float64), self.map_dtype)
         tensors: dict[str, NDArray[Any]] = {

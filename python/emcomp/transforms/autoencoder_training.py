@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp._support.validation import check_number, steps_at_once
-from emcomp.codecs.row_kmeans import check_count
+from emcomp._support.training import steps_at_once
+from emcomp._support.validation import check_count, check_number
 from emcomp.engine.base import Progress
 from emcomp.errors import InputError
 
 
-class AutoencoderPlan(NamedTuple):
+class TrainingSettings(NamedTuple):
     """How to train; the fields of ``Autoencoder`` of the same names."""
 
     epochs: int
@@ -95,7 +95,7 @@ def train(
     rows: NDArray[Any],
     latents: int,
     elu: bool,
-    plan: AutoencoderPlan,
+    settings: TrainingSettings,
     start: Layers | None,
     seed: int,
     threads: int,
@@ -107,18 +107,18 @@ def train(
         InputError: if training diverges.
     """
     count, dim = rows.shape
-    batch = min(plan.batch, count)
+    batch = min(settings.batch, count)
     trainer = _core.AutoencoderTrainer(rows, latents, elu, batch, seed)
     if start is not None:
         trainer.parameters = start
     at_once = steps_at_once(2 * latents * dim, batch)
     steps = trainer.steps_per_epoch
     losses, distances = [], []
-    for epoch in range(plan.epochs):
-        objective, rate = plan.objective(epoch), plan.rate(epoch)
+    for epoch in range(settings.epochs):
+        objective, rate = settings.objective(epoch), settings.rate(epoch)
         loss = distance = 0.0
         for first in range(0, steps, at_once):
-            progress("train", epoch * count + first * count // steps, plan.epochs * count)
+            progress("train", epoch * count + first * count // steps, settings.epochs * count)
             taken = min(at_once, steps - first)
             means = trainer.train(taken, objective, rate, threads)
             loss += means[0] * taken / steps

@@ -14,7 +14,7 @@ from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Source
-from emcomp.statistics.row_sums import Matrix, checked_gram, chunks
+from emcomp.statistics.row_sums import Matrix, block_bounds, checked_gram
 from emcomp.transforms.axes import NAME, top_eigenvectors
 from emcomp.transforms.factorization import InvertedProjection, most_latents
 from emcomp.transforms.linear import ENCODER, FittedTransform, map_of
@@ -54,7 +54,7 @@ class ReweightedSums:
         dim = self.source.shape[1]
         sums = Reweighted(np.zeros((dim, dim)), 0.0)
         native = None if self.projection is None else map_of(self.projection)
-        for begin, number in chunks(dim, first, count, threads):
+        for begin, number in block_bounds(dim, first, count, threads):
             rows = self.source.read(begin, number)
             weights = None if self.weights is None else self.weights[begin : begin + number]
             scaled = np.empty((number, dim), np.float32)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from emcomp._support.validation import is_whole
 from emcomp.codecs.base import Info, RowTensor, Tensors, parse_codec
-from emcomp.codecs.checks import is_whole
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError

@@ -13,20 +13,21 @@ from numpy.typing import DTypeLike, NDArray
 from emcomp import _core
 from emcomp.codecs.base import (
     Codec,
-    Factor,
     FittedCodec,
     Info,
+    LatentFactor,
     RowTensor,
     TensorLayout,
     Tensors,
     Transform,
     parse_codec,
 )
-from emcomp.codecs.checks import check_tensors, refuse_nonfinite
+from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.floats import Float
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source, block_rows
+from emcomp.statistics.nonfinite import refuse_nonfinite
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""
@@ -290,7 +291,7 @@ class Transformed(Codec):
             self.transform.elu,
         )
 
-    def span(self, shape: tuple[int, int], tensors: Tensors) -> Factor | None:
+    def latent_factor(self, shape: tuple[int, int], tensors: Tensors) -> LatentFactor | None:
         """The latents, where there are fewer of them than entries of a row and none is lost."""
         rows, dim = shape
         own, inner = split_tensors(tensors)
@@ -304,7 +305,7 @@ class Transformed(Codec):
         if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
             return None
         latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
-        return Factor(width, latents, own.get("scales"))
+        return LatentFactor(width, latents, own.get("scales"))
 
 
 class FittedTransformed(FittedCodec):

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
+from emcomp._support.validation import check_count
 from emcomp.codecs.base import NOTHING, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import refuse_nonfinite
 from emcomp.codecs.grammar import register
 from emcomp.codecs.product import FittedProduct, ProductQuantization
-from emcomp.codecs.row_kmeans import check_count, sampled
+from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.io.sources.base import ArraySource, Block, Source
+from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.statistics.row_sums import Matrix, View, pair_sums
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from emcomp import _core
+from emcomp._support.validation import is_whole
 from emcomp.codecs.base import NOTHING, Info, RowTensor, Tensors
-from emcomp.codecs.checks import is_whole
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError

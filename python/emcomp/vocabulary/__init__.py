@@ -1,1 +1,1 @@
-"""Words and their index."""
+"""WordList and their index."""

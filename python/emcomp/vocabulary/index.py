@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import CorruptFileError, InputError, UnknownWordError
+from emcomp.vocabulary.word_list import as_word_list
 
 _TENSOR_TYPES = {
     "vocabulary.bytes": np.dtype(np.uint8),
@@ -19,26 +20,11 @@ _TENSOR_TYPES = {
 }
 
 
-@runtime_checkable
-class PackedWords(Protocol):
-    """Words that already are one after another."""
-
-    @property
-    def bytes(self) -> NDArray[np.uint8]:
-        """The words' bytes."""
-        ...
-
-    @property
-    def offsets(self) -> NDArray[np.uint64]:
-        """Where each word begins, and where the last one ends."""
-        ...
-
-
 class Vocabulary(Sequence[str]):
     """Distinct words by row, with a hash index, all of it in three arrays that a file can hold.
 
     The arrays are used as they are, mapped from a file or not; making a Vocabulary of them costs
-    the same for one word and for many millions. Words are bytes; as ``str`` they are UTF-8 in which
+    the same for one word and for many millions. WordList are bytes; as ``str`` they are UTF-8 in which
     a byte that is not UTF-8 is a lone surrogate ("surrogateescape"). Any number of threads may use
     a Vocabulary.
     """
@@ -59,23 +45,19 @@ class Vocabulary(Sequence[str]):
         self._view = _core.VocabularyView(data, offsets, index)
 
     @classmethod
-    def from_words(
-        cls, words: PackedWords | Iterable[str | bytes], threads: int | None = None
-    ) -> Vocabulary:
+    def from_words(cls, words: Iterable[str | bytes], threads: int | None = None) -> Vocabulary:
         """Build the index of words, row 0 first.
 
         Args:
-            words: str or bytes, or an object with arrays ``bytes`` and ``offsets``.
+            words: a `WordList`, or any iterable of strings or bytes.
             threads: as for ``resolve_threads``.
 
         Raises:
             InputError: if a word is there twice; the message names both rows.
         """
-        if isinstance(words, PackedWords):
-            packed = words.bytes, words.offsets
-        else:
-            packed = _core.pack_words(_as_tuple(words))
-        return cls(*packed, _core.build_index(*packed, resolve_threads(threads)))
+        listed = as_word_list(words)
+        index = _core.build_index(listed.bytes, listed.offsets, resolve_threads(threads))
+        return cls(listed.bytes, listed.offsets, index)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Vocabulary:
@@ -114,7 +96,7 @@ class Vocabulary(Sequence[str]):
         self, words: Iterable[str | bytes], threads: int | None = None
     ) -> NDArray[np.int64]:
         """The rows of many words, -1 for each word that is not there."""
-        return self._view.find_many(_as_tuple(words), resolve_threads(threads))
+        return self._view.find_many(tuple_of_words(words), resolve_threads(threads))
 
     def word(self, row: int) -> str:
         """The word of a row in [0, len)."""
@@ -142,7 +124,7 @@ class Vocabulary(Sequence[str]):
 
         Near is a small number of letters (code points) to insert, delete or replace, ignoring the
         case of Latin-1, Greek and Cyrillic letters; ties go to the word that is nearer minding case
-        and then to the lower row. Words that differ in more than half of the given word's letters
+        and then to the lower row. WordList that differ in more than half of the given word's letters
         are left out.
         """
         if k < 0:
@@ -173,12 +155,6 @@ class Vocabulary(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} words)"
-
-
-def _as_tuple(words: Iterable[str | bytes]) -> tuple[str | bytes, ...]:
-    if isinstance(words, (str, bytes)):
-        raise InputError("expected a sequence of words, got a single one: put it into a list")
-    return tuple(words)
 
 
 def _decoded(word: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from emcomp import _core
 from emcomp.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ _DECODED_TOGETHER = 1 << 16
 _Encoded = bytes  # inside the class, `bytes` is the array
 
 
-class Words(Sequence[str]):
+class WordList(Sequence[str]):
     """A sequence of words; word ``i`` is ``bytes[offsets[i]:offsets[i + 1]]``.
 
-    Words are decoded when asked for, as UTF-8 with ``surrogateescape``: bytes that are not UTF-8
+    WordList are decoded when asked for, as UTF-8 with ``surrogateescape``: bytes that are not UTF-8
     survive a round trip.
 
     Args:
@@ -51,22 +52,25 @@ class Words(Sequence[str]):
         self.offsets: NDArray[np.uint64] = np.ascontiguousarray(offsets)
 
     @classmethod
-    def from_strings(cls, words: Iterable[str | _Encoded]) -> Words:
+    def from_strings(cls, words: Iterable[str | _Encoded]) -> WordList:
         """Words from strings, or from bytes as a file has them.
 
         Raises:
-            InputError: if an element is neither, or a string with a lone surrogate that does not
-                stand for a byte.
+            InputError: if this is a single word, an element is no word, or a string has a lone
+                surrogate that does not stand for a byte.
         """
-        encoded = [_encode(word, i) for i, word in enumerate(words)]
-        return cls._from_lengths(
-            np.frombuffer(b"".join(encoded), np.uint8),
-            np.fromiter(map(len, encoded), np.uint64, len(encoded)),
-        )
+        listed = tuple_of_words(words)
+        try:
+            return cls(*_core.pack_words(listed))
+        except TypeError:
+            for row, word in enumerate(listed):
+                if not isinstance(word, (str, _Encoded)):
+                    raise InputError(f"word {row} is {word!r}, not a string") from None
+            raise
 
     @classmethod
-    def from_lines(cls, text: _Encoded) -> Words:
-        r"""Words from text with one on each line; lines end with ``\n`` or ``\r\n``."""
+    def from_lines(cls, text: _Encoded) -> WordList:
+        r"""WordList from text with one on each line; lines end with ``\n`` or ``\r\n``."""
         if text and not text.endswith(b"\n"):
             text += b"\n"
         letters = np.frombuffer(text, np.uint8)
@@ -79,7 +83,7 @@ class Words(Sequence[str]):
         return cls(letters[~is_end], offsets)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Words]) -> Words:
+    def concatenate(cls, parts: Sequence[WordList]) -> WordList:
         """The words of all parts, in order."""
         if not parts:
             return cls(np.empty(0, np.uint8), np.zeros(1, np.uint64))
@@ -89,7 +93,7 @@ class Words(Sequence[str]):
         )
 
     @classmethod
-    def _from_lengths(cls, letters: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> Words:
+    def _from_lengths(cls, letters: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> WordList:
         offsets = np.zeros(lengths.size + 1, np.uint64)
         np.cumsum(lengths, out=offsets[1:])
         return cls(letters, offsets)
@@ -100,8 +104,8 @@ class Words(Sequence[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> Words: ...
-    def __getitem__(self, index: int | slice) -> str | Words:
+    def __getitem__(self, index: slice) -> WordList: ...
+    def __getitem__(self, index: int | slice) -> str | WordList:
         if not isinstance(index, slice):
             return self.encoded(index).decode("utf-8", "surrogateescape")
         start, stop, step = index.indices(len(self))
@@ -109,7 +113,7 @@ class Words(Sequence[str]):
             return self.take(np.arange(len(self))[index])
         stop = max(start, stop)
         offsets = self.offsets[start : stop + 1]
-        return Words(self.bytes[int(offsets[0]) : int(offsets[-1])], offsets - offsets[0])
+        return WordList(self.bytes[int(offsets[0]) : int(offsets[-1])], offsets - offsets[0])
 
     def encoded(self, index: int) -> _Encoded:
         """Word ``index`` as bytes.
@@ -122,12 +126,12 @@ class Words(Sequence[str]):
             raise IndexError(f"word {index} of {len(self)}")
         return self.bytes[int(self.offsets[i]) : int(self.offsets[i + 1])].tobytes()
 
-    def take(self, rows: NDArray[Any]) -> Words:
+    def take(self, rows: NDArray[Any]) -> WordList:
         """The words at ``rows``: indices, or a mask with one entry for each word."""
         indices = np.arange(len(self))[rows]
         begins = self.offsets[:-1][indices]
         lengths = self.offsets[1:][indices] - begins
-        taken = Words._from_lengths(np.empty(int(lengths.sum()), np.uint8), lengths)
+        taken = WordList._from_lengths(np.empty(int(lengths.sum()), np.uint8), lengths)
         # Byte k of the result is byte k of the source, moved as far as its word has moved.
         moved = np.repeat(begins - taken.offsets[:-1], lengths.astype(np.int64))
         taken.bytes[:] = self.bytes[moved + np.arange(taken.bytes.size, dtype=np.uint64)]
@@ -142,7 +146,7 @@ class Words(Sequence[str]):
                 yield letters[begin:end].decode("utf-8", "surrogateescape")
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Words):
+        if isinstance(other, WordList):
             return np.array_equal(self.offsets, other.offsets) and np.array_equal(
                 self.bytes, other.bytes
             )
@@ -154,7 +158,7 @@ class Words(Sequence[str]):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:5]))
-        return f"Words({len(self)}: [{shown}{', ...' if len(self) > 5 else ''}])"
+        return f"WordList({len(self)}: [{shown}{', ...' if len(self) > 5 else ''}])"
 
     def tolist(self) -> list[str]:
         """All words as Python strings."""
@@ -166,17 +170,13 @@ class Words(Sequence[str]):
         return self.bytes.nbytes + self.offsets.nbytes
 
 
-def as_words(words: Words | Iterable[str | bytes]) -> Words:
+def as_word_list(words: WordList | Iterable[str | bytes]) -> WordList:
     """``words`` itself, or the words of an iterable of strings."""
-    return words if isinstance(words, Words) else Words.from_strings(words)
+    return words if isinstance(words, WordList) else WordList.from_strings(words)
 
 
-def _encode(word: str | bytes, index: int) -> _Encoded:
-    if isinstance(word, bytes):
-        return word
-    if not isinstance(word, str):
-        raise InputError(f"word {index} is {word!r}, not a string")
-    try:
-        return word.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise InputError(f"word {index}, {word!r}, cannot be written as UTF-8: {error}") from error
+def tuple_of_words(words: Iterable[str | bytes]) -> tuple[str | bytes, ...]:
+    """The words of an iterable. Raises InputError for a single word, whose letters it would be."""
+    if isinstance(words, (str, bytes)):
+        raise InputError("expected a sequence of words, got a single one: put it into a list")
+    return tuple(words)

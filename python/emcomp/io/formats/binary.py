@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp.errors import CorruptFileError, FormatError
 from emcomp.io.formats.recognition import MappedFile, parse_header
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 _WINDOW_BYTES = 64 << 20
 
 
 def read_word2vec_binary(
     file: MappedFile, *, limit: int | None, threads: int
-) -> tuple[NDArray[np.float32], Words]:
+) -> tuple[NDArray[np.float32], WordList]:
     """Vectors and words of a word2vec binary file, with or without newlines after the vectors.
 
     Args:
@@ -47,7 +47,7 @@ def read_word2vec_binary(
     for first in range(0, rows, step):
         out = vectors[first : first + step]
         letters, offsets, end = _core.read_binary_rows(file.bytes, position, first, out, threads)
-        words.append(Words(letters, offsets))
+        words.append(WordList(letters, offsets))
         file.forget(position, end)
         position = end
     if rows == header.rows and position != file.size:
@@ -55,12 +55,12 @@ def read_word2vec_binary(
             f"the header promises {header.rows} vectors, which end at byte {position}; "
             f"{file.size - position} more bytes follow"
         )
-    return vectors, Words.concatenate(words)
+    return vectors, WordList.concatenate(words)
 
 
 def read_fasttext(
     file: MappedFile, *, limit: int | None, threads: int
-) -> tuple[NDArray[np.float32], Words]:
+) -> tuple[NDArray[np.float32], WordList]:
     """Word vectors of a fastText model, as fastText's ``get_word_vector`` returns them.
 
     The vector of a word is the mean of its own row and those of its character n-grams
@@ -86,4 +86,4 @@ def read_fasttext(
         rows = min(rows, limit)
     vectors = np.empty((rows, dim), np.float32)
     model.read(0, vectors, threads)
-    return vectors, Words(*model.words())[:rows]
+    return vectors, WordList(*model.words())[:rows]

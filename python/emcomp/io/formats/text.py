@@ -28,7 +28,7 @@ from emcomp.io.formats.recognition import (
     parse_header,
     text_head,
 )
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 WINDOW_BYTES = 16 << 20
 """Text parsed together: enough to keep all threads busy, little beside a table."""
@@ -93,7 +93,7 @@ def text_layout(file: HeadedFile, *, has_header: bool) -> TextLayout:
 
 def read_text(
     file: MappedFile, *, has_header: bool, limit: int | None, threads: int
-) -> tuple[NDArray[np.float32], Words]:
+) -> tuple[NDArray[np.float32], WordList]:
     """Vectors and words of a text file, plain or compressed with gzip.
 
     Args:
@@ -148,7 +148,7 @@ def _dim_of(lines: list[bytes], header: Header | None) -> int:
 
 def _read_counted(
     file: MappedFile, begin: int, dim: int, wanted: int, first_line: int, threads: int
-) -> tuple[NDArray[np.float32], Words]:
+) -> tuple[NDArray[np.float32], WordList]:
     windows = []
     rows = 0
     for window in _mapped_windows(file, begin):
@@ -164,15 +164,15 @@ def _read_counted(
     for window, lines in windows:
         count = min(lines, len(vectors) - filled)
         out = vectors[filled : filled + count]
-        words.append(Words(*_core.parse_lines(window.text, first_line + filled, out, threads)))
+        words.append(WordList(*_core.parse_lines(window.text, first_line + filled, out, threads)))
         file.forget(window.begin, window.begin + window.text.size)
         filled += count
-    return vectors, Words.concatenate(words)
+    return vectors, WordList.concatenate(words)
 
 
 def _read_growing(
     windows: Iterator[Window], dim: int, wanted: int, first_line: int, threads: int
-) -> tuple[NDArray[np.float32], Words]:
+) -> tuple[NDArray[np.float32], WordList]:
     vectors = np.empty((0, dim), np.float32)
     words = []
     filled = 0
@@ -181,12 +181,12 @@ def _read_growing(
         # Large blocks of memory grow where they are; no other name refers to the array yet.
         vectors.resize((filled + count, dim), refcheck=False)
         out = vectors[filled:]
-        words.append(Words(*_core.parse_lines(window.text, first_line + filled, out, threads)))
+        words.append(WordList(*_core.parse_lines(window.text, first_line + filled, out, threads)))
         del out
         filled += count
         if filled == wanted:
             break
-    return vectors, Words.concatenate(words)
+    return vectors, WordList.concatenate(words)
 
 
 def _mapped_windows(file: MappedFile, begin: int) -> Iterator[Window]:

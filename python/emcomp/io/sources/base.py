@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import InputError
-from emcomp.io.sources.memory_mapped import MappedRows, handle_of
+from emcomp.io.sources.memory_mapped import MemoryMappedRows, handle_of
 
 BLOCK_BYTES = 64 << 20
 """Bytes of float32 rows in a block: large enough to keep all threads busy, small beside a table."""
@@ -95,7 +95,7 @@ class ArraySource:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         array = state["array"]
-        self.array = array.map() if isinstance(array, MappedRows) else array
+        self.array = array.map() if isinstance(array, MemoryMappedRows) else array
 
 
 def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:

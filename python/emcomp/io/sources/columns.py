@@ -15,7 +15,7 @@ from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.formats.recognition import naming
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import SequentialSource
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,11 +97,11 @@ class ColumnSource(SequentialSource):
                 yield first, array
                 first += len(array)
 
-    def _row_parts(self, first: int) -> Iterator[NDArray[Any]]:
+    def _row_blocks(self, first: int) -> Iterator[NDArray[Any]]:
         for row, array in self._arrays(self._column, first):
             yield _matrix(array, row, self.shape[1], self.name)
 
-    def _word_parts(self, first: int) -> Iterator[Words]:
+    def _word_blocks(self, first: int) -> Iterator[WordList]:
         assert self._words_column is not None
         for _, array in self._arrays(self._words_column, first):
             yield _words_of(array)
@@ -236,7 +236,7 @@ def _matrix(array: pa.Array, first: int, dim: int, name: str) -> NDArray[Any]:
     return rows
 
 
-def _words_of(array: pa.Array) -> Words:
+def _words_of(array: pa.Array) -> WordList:
     import pyarrow as pa
 
     if pa.types.is_dictionary(array.type):
@@ -244,7 +244,7 @@ def _words_of(array: pa.Array) -> Words:
     array = array.cast(pa.large_binary())
     _, offsets, letters = array.buffers()
     if len(array) == 0:
-        return Words.concatenate([])
+        return WordList.concatenate([])
     ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     held = np.frombuffer(letters or b"", np.uint8)[ends[0] : ends[-1]]
-    return Words(held, (ends - ends[0]).astype(np.uint64))
+    return WordList(held, (ends - ends[0]).astype(np.uint64))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emcomp.errors import InputError
 from emcomp.io.sources.opened import OpenedSource
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 
 class ConcatenatedSource(OpenedSource):
@@ -86,7 +86,7 @@ class ConcatenatedSource(OpenedSource):
             filled += taken
         return out
 
-    def _words(self, first: int, count: int) -> Iterator[Words]:
+    def _words(self, first: int, count: int) -> Iterator[WordList]:
         for part, begin, taken in self._overlapping(first, count):
             words = part.words(begin, taken)
             assert words is not None

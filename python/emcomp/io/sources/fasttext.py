@@ -15,10 +15,10 @@ from emcomp.errors import FormatError, InputError
 from emcomp.io.formats.recognition import MappedFile, naming
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 _ROWS_TOGETHER = 2048
-"""Words computed before the pages of their n-grams are given back: at most some 100 MB of them."""
+"""WordList computed before the pages of their n-grams are given back: at most some 100 MB of them."""
 
 
 class FastTextSource(OpenedSource):
@@ -72,6 +72,6 @@ class FastTextSource(OpenedSource):
             mapped.forget(0, mapped.size)
         return out
 
-    def _words(self, first: int, count: int) -> Iterator[Words]:
+    def _words(self, first: int, count: int) -> Iterator[WordList]:
         self._file.check_unchanged()
-        yield Words(*self._opened[1].words())[first : first + count]
+        yield WordList(*self._opened[1].words())[first : first + count]

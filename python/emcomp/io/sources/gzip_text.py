@@ -14,7 +14,7 @@ from emcomp.io.formats.recognition import naming
 from emcomp.io.formats.text import compressed_windows, text_layout
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import SequentialSource
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 
 class GzipTextSource(SequentialSource):
@@ -54,18 +54,18 @@ class GzipTextSource(SequentialSource):
     def _check_unchanged(self) -> None:
         self._file.check_unchanged()
 
-    def _row_parts(self, first: int) -> Iterator[NDArray[Any]]:  # noqa: ARG002
+    def _row_blocks(self, first: int) -> Iterator[NDArray[Any]]:  # noqa: ARG002
         return (vectors for vectors, _ in self._parsed())
 
-    def _word_parts(self, first: int) -> Iterator[Words]:  # noqa: ARG002
+    def _word_blocks(self, first: int) -> Iterator[WordList]:  # noqa: ARG002
         return (words for _, words in self._parsed())
 
-    def _parsed(self) -> Iterator[tuple[NDArray[np.float32], Words]]:
+    def _parsed(self) -> Iterator[tuple[NDArray[np.float32], WordList]]:
         line = self._layout.first_line
         threads = resolve_threads(self._threads)
         with naming(self.name):
             for window in compressed_windows(self._file, self._layout.begin):
                 rows = _core.count_lines(window.text, threads)
                 out = np.empty((rows, self.shape[1]), np.float32)
-                yield out, Words(*_core.parse_lines(window.text, line, out, threads))
+                yield out, WordList(*_core.parse_lines(window.text, line, out, threads))
                 line += rows

@@ -57,13 +57,13 @@ class IterableSource(SequentialSource):
         self._numbers: np.dtype[Any] | None = None
         name = getattr(factory, "__qualname__", type(factory).__name__)
         super().__init__(name, (rows, dim), "")
-        first = next(self._row_parts(0), None)
+        first = next(self._row_blocks(0), None)
         if first is None:
             raise InputError(f"{name}: there are no rows, and {rows} were promised")
         self._numbers = first.dtype
         self.dtype = "bfloat16" if first.dtype == np.uint16 else first.dtype.name
 
-    def _row_parts(self, first: int) -> Iterator[NDArray[Any]]:  # noqa: ARG002
+    def _row_blocks(self, first: int) -> Iterator[NDArray[Any]]:  # noqa: ARG002
         row = 0
         for given in self._factory():
             block = np.asanyarray(given)

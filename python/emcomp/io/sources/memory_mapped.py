@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emcomp.errors import InputError
 
 
-class MappedRows(NamedTuple):
+class MemoryMappedRows(NamedTuple):
     """Where an array is in a file."""
 
     path: str
@@ -41,7 +41,7 @@ class MappedRows(NamedTuple):
         return np.ndarray(self.shape, self.dtype, whole, self.offset, self.strides)
 
 
-def handle_of(array: NDArray[Any]) -> MappedRows | None:
+def handle_of(array: NDArray[Any]) -> MemoryMappedRows | None:
     """The handle of an array that lies in a memory map of a named file; None for any other.
 
     Maps that are private to the process (``mode="c"``) may differ from their file and have none.
@@ -56,7 +56,7 @@ def handle_of(array: NDArray[Any]) -> MappedRows | None:
     offset = begin + array.ctypes.data - start.ctypes.data
     status = Path(root.filename).stat()
     dtype = array.dtype.str
-    return MappedRows(
+    return MemoryMappedRows(
         os.fspath(root.filename), status.st_size, status.st_mtime_ns, offset, dtype,
         array.shape, array.strides,
     )  # fmt: skip

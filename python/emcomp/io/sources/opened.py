@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import InputError
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
-Part = TypeVar("Part", NDArray[Any], Words)
+BlockT = TypeVar("BlockT", NDArray[Any], WordList)
 
 
 class OpenedSource(ABC):
@@ -46,7 +46,7 @@ class OpenedSource(ABC):
             FormatError: if these rows are not as the format asks, naming the row.
         """
 
-    def words(self, first: int = 0, count: int | None = None) -> Words | None:
+    def words(self, first: int = 0, count: int | None = None) -> WordList | None:
         """Words of rows [first, first + count), by default of all; None where there are none.
 
         They are read from the file when they are asked for, and not kept.
@@ -59,9 +59,9 @@ class OpenedSource(ABC):
             return None
         count = self.shape[0] - first if count is None else count
         self._check_range(first, count)
-        return Words.concatenate(list(self._words(first, count)))
+        return WordList.concatenate(list(self._words(first, count)))
 
-    def _words(self, first: int, count: int) -> Iterable[Words]:
+    def _words(self, first: int, count: int) -> Iterable[WordList]:
         raise NotImplementedError
 
     def narrowed(self, first: int, count: int) -> OpenedSource:
@@ -107,18 +107,20 @@ class SequentialSource(OpenedSource):
 
     def _restart(self) -> None:
         rows = self.shape[0]
-        self._rows: Stream[NDArray[Any]] = Stream(self.name, rows, self._entry, self._row_parts)
-        self._word_stream: Stream[Words] = Stream(self.name, rows, self._entry, self._word_parts)
+        self._rows: Stream[NDArray[Any]] = Stream(self.name, rows, self._entry, self._row_blocks)
+        self._word_stream: Stream[WordList] = Stream(
+            self.name, rows, self._entry, self._word_blocks
+        )
 
     def _entry(self, first: int) -> int:  # noqa: ARG002
         """The row at or before ``first`` where reading can begin."""
         return 0
 
     @abstractmethod
-    def _row_parts(self, first: int) -> Iterator[NDArray[Any]]:
-        """The rows from ``first`` on, which is an entry, to the last, in parts of any size."""
+    def _row_blocks(self, first: int) -> Iterator[NDArray[Any]]:
+        """The rows from ``first`` on, which is an entry, to the last, in blocks of any size."""
 
-    def _word_parts(self, first: int) -> Iterator[Words]:
+    def _word_blocks(self, first: int) -> Iterator[WordList]:
         raise NotImplementedError
 
     def read(self, first: int, count: int) -> NDArray[Any]:
@@ -128,18 +130,18 @@ class SequentialSource(OpenedSource):
         out = np.empty((count, self.shape[1]), bits)
         filled = 0
 
-        def keep(part: NDArray[Any]) -> None:
+        def keep(block: NDArray[Any]) -> None:
             nonlocal filled
-            out[filled : filled + len(part)] = part
-            filled += len(part)
+            out[filled : filled + len(block)] = block
+            filled += len(block)
 
         self._check_unchanged()
         self._rows.take(first, count, keep)
         self._check_unchanged()
         return out
 
-    def _words(self, first: int, count: int) -> list[Words]:
-        words: list[Words] = []
+    def _words(self, first: int, count: int) -> list[WordList]:
+        words: list[WordList] = []
         self._check_unchanged()
         self._word_stream.take(first, count, words.append)
         self._check_unchanged()
@@ -156,14 +158,14 @@ class SequentialSource(OpenedSource):
         self._restart()
 
 
-class Stream(Generic[Part]):
-    """Parts of a table that come in order; many threads may take from it, one after another.
+class Stream(Generic[BlockT]):
+    """Blocks of a table that come in order; many threads may take from it, one after another.
 
     Args:
         name: what messages call the table.
         rows: rows in all.
         entry: the row at or before another one where reading can begin.
-        parts: the parts from an entry on.
+        blocks: the blocks from an entry on.
     """
 
     def __init__(
@@ -171,23 +173,23 @@ class Stream(Generic[Part]):
         name: str,
         rows: int,
         entry: Callable[[int], int],
-        parts: Callable[[int], Iterator[Part]],
+        blocks: Callable[[int], Iterator[BlockT]],
     ) -> None:
         self._name = name
         self._rows = rows
         self._entry = entry
-        self._parts: Callable[[int], Iterator[Part]] = parts
+        self._blocks: Callable[[int], Iterator[BlockT]] = blocks
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._running: Iterator[Part] | None = None
-        self._held: Part | None = None
+        self._running: Iterator[BlockT] | None = None
+        self._held: BlockT | None = None
         self._next = 0
 
-    def take(self, first: int, count: int, use: Callable[[Part], None]) -> None:
-        """Call ``use`` with rows [first, first + count), part after part.
+    def take(self, first: int, count: int, use: Callable[[BlockT], None]) -> None:
+        """Call ``use`` with rows [first, first + count), block by block.
 
         Raises:
-            InputError: if the parts have fewer rows than they should, or more.
+            InputError: if the blocks have fewer rows than they should, or more.
         """
         with self._lock:
             if self._process != os.getpid():  # a fork: its parent reads on in the same open file
@@ -198,16 +200,16 @@ class Stream(Generic[Part]):
                 self._stop()
                 raise
 
-    def _take(self, first: int, count: int, use: Callable[[Part], None]) -> None:
+    def _take(self, first: int, count: int, use: Callable[[BlockT], None]) -> None:
         entry = self._entry(first)
         if self._running is None or first < self._next or entry > self._next:
             self._stop()
-            self._running, self._next, self._process = self._parts(entry), entry, os.getpid()
+            self._running, self._next, self._process = self._blocks(entry), entry, os.getpid()
         running = self._running
         for _ in self._advance(running, first - self._next):
             pass
-        for part in self._advance(running, count):
-            use(part)
+        for block in self._advance(running, count):
+            use(block)
         if self._next == self._rows:
             if self._held is not None or any(map(len, running)):
                 raise InputError(
@@ -215,15 +217,15 @@ class Stream(Generic[Part]):
                 )
             self._stop()
 
-    def _advance(self, running: Iterator[Part], count: int) -> Iterator[Part]:
+    def _advance(self, running: Iterator[BlockT], count: int) -> Iterator[BlockT]:
         while count > 0:
-            part = next(running, None) if self._held is None else self._held
-            if part is None:
+            block = next(running, None) if self._held is None else self._held
+            if block is None:
                 raise InputError(
                     f"{self._name}: the rows end after {self._next}, and {self._rows} were promised"
                 )
-            taken = part[:count]
-            self._held = part[count:] if len(part) > count else None
+            taken = block[:count]
+            self._held = block[count:] if len(block) > count else None
             self._next += len(taken)
             count -= len(taken)
             yield taken

@@ -21,7 +21,7 @@ from emcomp.io.formats.recognition import naming, parse_header
 from emcomp.io.formats.text import BLANK, text_layout
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
-from emcomp.vocabulary.word_list import Words
+from emcomp.vocabulary.word_list import WordList
 
 WINDOW_BYTES = 8 << 20
 """Bytes between two entries of the index: enough to parse with many threads, little in memory."""
@@ -56,8 +56,8 @@ class WindowedSource(OpenedSource):
         self._threads = threads
 
     @abstractmethod
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> Words:
-        """Words and vectors of a window after some of its rows; ``row`` is the first one read."""
+    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
+        """WordList and vectors of a window after some of its rows; ``row`` is the first one read."""
 
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count) as float32, parsed from their part of the file."""
@@ -67,7 +67,7 @@ class WindowedSource(OpenedSource):
             self._parse_part(window, begin, out[begin - first : end - first])
         return out
 
-    def _words(self, first: int, count: int) -> Iterator[Words]:
+    def _words(self, first: int, count: int) -> Iterator[WordList]:
         for window, begin, end in self._overlapping(first, count):
             yield self._parse_part(
                 window, begin, np.empty((end - begin, self.shape[1]), np.float32)
@@ -95,7 +95,7 @@ class WindowedSource(OpenedSource):
         part._rows = self._rows[held.start : held.stop + 1].copy()
         return part
 
-    def _parse_part(self, window: int, first: int, out: NDArray[np.float32]) -> Words:
+    def _parse_part(self, window: int, first: int, out: NDArray[np.float32]) -> WordList:
         begin, end = self._bytes[window].tolist()
         data = self._file.read(begin, end)
         with naming(self.name):
@@ -126,12 +126,12 @@ class TextSource(WindowedSource):
             layout.check_rows(rows, np.iinfo(np.int64).max)
         self.read(rows - 1, 1)
 
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> Words:
+    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
         text = np.frombuffer(window, np.uint8)
         if skipped:
             text = text[np.flatnonzero(text == ord("\n"))[skipped - 1] + 1 :]
         threads = resolve_threads(self._threads)
-        return Words(*_core.parse_lines(text, self._first_line + row, out, threads))
+        return WordList(*_core.parse_lines(text, self._first_line + row, out, threads))
 
 
 class Word2VecBinarySource(WindowedSource):
@@ -154,12 +154,12 @@ class Word2VecBinarySource(WindowedSource):
             windows = list(_binary_windows(file, header.length, header.rows, header.dim))
         super().__init__(file, header.dim, windows, threads)
 
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> Words:
+    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
         values = np.frombuffer(window, np.uint8)
         _, begin = _core.whole_binary_rows(values, self.shape[1], skipped, at_end=True)
         threads = resolve_threads(self._threads)
         letters, offsets, _ = _core.read_binary_rows(values, begin, row, out, threads)
-        return Words(letters, offsets)
+        return WordList(letters, offsets)
 
 
 def _end_of_text(file: StoredFile, begin: int) -> int:
