@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import CorruptFileError, InputError, UnknownWordError
-from emcomp.vocabulary.word_list import as_word_list
+from emcomp.vocabulary.word_list import as_word_list, tuple_of_words
 
 _TENSOR_TYPES = {
     "vocabulary.bytes": np.dtype(np.uint8),
