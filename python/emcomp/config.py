@@ -15,6 +15,7 @@ def config() -> dict[str, str | int | list[str]]:
     return {
         "emcomp": _native.VERSION,
         "level": _native.LEVEL,
+        "levels built": _native.built_levels(),
         "levels available": _native.available_levels(),
         "threads": resolve_threads(),
         "numpy": np.__version__,
