@@ -56,7 +56,7 @@ def test_a_processor_that_runs_no_built_level_is_told_what_it_lacks():
     assert "built for x86-64-v4 only" in message
     assert "lacks movbe, avx512f, avx512bw;" in message
     assert "EMCOMP_LEVELS=all pip install" in message
-    with pytest.raises(ImportError, match="for x86-64-v3 and x86-64-v4 only, .* lacks movbe;"):
+    with pytest.raises(ImportError, match=r"for x86-64-v3 and x86-64-v4 only, .* lacks movbe;"):
         _native.choose_level("v4", ["v3", "v4"], missing)
 
 
