@@ -1,7 +1,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/additive_codebooks.hpp"
-#include "emcomp/additive_search.hpp"
+#include "emcomp/codes/additive_codebooks.hpp"
+#include "emcomp/codes/additive_search.hpp"
 
 namespace emcomp::bindings {
 
@@ -10,7 +10,7 @@ namespace {
 using Floats = DenseArray<float>;
 using Codes = DenseArray<std::uint8_t>;
 
-AdditiveShape shape_of(const Floats& codebooks) {
+codes::AdditiveShape shape_of(const Floats& codebooks) {
   if (codebooks.ndim() != 3 || codebooks.size() == 0 || codebooks.shape(1) > 256) {
     throw py::type_error("codebooks must have shape (codes, codewords <= 256, dim)");
   }
@@ -21,48 +21,49 @@ std::span<const float> values(const Floats& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
-void check(const MatrixView& rows, const Codes& codes, const AdditiveShape& shape) {
+void check(const base::MatrixView& rows, const Codes& codes, const codes::AdditiveShape& shape) {
   if (rows.dim != shape.dim || codes.ndim() != 2 || codes.shape(0) != rows.rows ||
       codes.shape(1) != shape.codes) {
     throw py::type_error("codes must have shape (rows, codes)");
   }
 }
 
-AdditiveSearch make_search(const Floats& codebooks, int threads) {
-  const AdditiveShape shape = shape_of(codebooks);
+codes::AdditiveSearch make_search(const Floats& codebooks, int threads) {
+  const codes::AdditiveShape shape = shape_of(codebooks);
   const std::span<const float> from = values(codebooks);
   const py::gil_scoped_release release;
-  return AdditiveSearch(from, shape, threads);
+  return codes::AdditiveSearch(from, shape, threads);
 }
 
-void pursue(const AdditiveSearch& search, const py::array& matrix, Codes& codes, int threads) {
-  const MatrixView view = matrix_view(matrix);
+void pursue(const codes::AdditiveSearch& search, const py::array& matrix, Codes& codes,
+            int threads) {
+  const base::MatrixView view = matrix_view(matrix);
   check(view, codes, search.shape());
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
   search.pursue(view, to, threads);
 }
 
-double improve(const AdditiveSearch& search, const py::array& matrix, std::int64_t first_row,
+double improve(const codes::AdditiveSearch& search, const py::array& matrix, std::int64_t first_row,
                int restarts, std::uint64_t seed, Codes& codes, int threads) {
-  const MatrixView view = matrix_view(matrix);
+  const base::MatrixView view = matrix_view(matrix);
   check(view, codes, search.shape());
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
   return search.improve(view, first_row, restarts, seed, to, threads);
 }
 
-void update(AdditiveStatistics& statistics, const py::array& matrix, const Codes& codes,
+void update(codes::AdditiveStatistics& statistics, const py::array& matrix, const Codes& codes,
             int threads) {
-  const MatrixView view = matrix_view(matrix);
+  const base::MatrixView view = matrix_view(matrix);
   check(view, codes, statistics.shape());
   const std::uint8_t* from = codes.data();
   const py::gil_scoped_release release;
   statistics.update(view, from, threads);
 }
 
-Floats solve(const AdditiveStatistics& statistics, const Floats& before, int threads) {
-  const AdditiveShape& shape = statistics.shape();
+Floats solve(const codes::AdditiveStatistics& statistics, const Floats& before, int threads) {
+  const codes::AdditiveShape& shape = statistics.shape();
   if (before.size() != shape.all_codewords() * shape.dim) {
     throw py::type_error("the codebooks before must have shape (codes, codewords, dim)");
   }
@@ -78,27 +79,27 @@ Floats solve(const AdditiveStatistics& statistics, const Floats& before, int thr
 }  // namespace
 
 void bind_additive_refinement(py::module_& module) {
-  py::class_<AdditiveSearch>(module, "AdditiveSearch", py::module_local())
+  py::class_<codes::AdditiveSearch>(module, "AdditiveSearch", py::module_local())
       .def(py::init(&make_search), py::arg("codebooks").noconvert(), py::arg("threads"))
       .def("pursue", &pursue, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"),
            "Codes of rows from nothing into uint8 (rows, codes).")
       .def("improve", &improve, py::arg("matrix"), py::arg("first_row"), py::arg("restarts"),
            py::arg("seed"), py::arg("codes").noconvert(), py::arg("threads"),
            "Improve codes by local search; returns the sum of squared errors.");
-  py::class_<AdditiveStatistics>(module, "AdditiveStatistics", py::module_local())
+  py::class_<codes::AdditiveStatistics>(module, "AdditiveStatistics", py::module_local())
       .def(py::init([](std::int64_t dim, std::int64_t codes, std::int64_t codewords) {
              if (dim < 1 || codes < 1 || codewords < 1 || codewords > 256) {
                throw py::type_error("dim and codes must be positive, codewords from 1 to 256");
              }
-             return AdditiveStatistics({.dim = dim, .codes = codes, .codewords = codewords});
+             return codes::AdditiveStatistics({.dim = dim, .codes = codes, .codewords = codewords});
            }),
            py::arg("dim"), py::arg("codes"), py::arg("codewords"))
       .def("update", &update, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"))
       .def(
           "merge",
-          [](AdditiveStatistics& statistics, const AdditiveStatistics& other) {
-            const AdditiveShape& a = statistics.shape();
-            const AdditiveShape& b = other.shape();
+          [](codes::AdditiveStatistics& statistics, const codes::AdditiveStatistics& other) {
+            const codes::AdditiveShape& a = statistics.shape();
+            const codes::AdditiveShape& b = other.shape();
             if (a.dim != b.dim || a.codes != b.codes || a.codewords != b.codewords) {
               throw py::type_error("the other statistics are of another shape");
             }
@@ -108,8 +109,8 @@ void bind_additive_refinement(py::module_& module) {
           py::arg("other"))
       .def_property_readonly(
           "counts",
-          [](const AdditiveStatistics& statistics) {
-            const AdditiveShape& shape = statistics.shape();
+          [](const codes::AdditiveStatistics& statistics) {
+            const codes::AdditiveShape& shape = statistics.shape();
             return DenseArray<std::uint32_t>({shape.codes, shape.codewords},
                                              statistics.counts().data());
           },

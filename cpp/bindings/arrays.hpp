@@ -4,17 +4,17 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include "emcomp/matrix_view.hpp"
+#include "emcomp/base/matrix_view.hpp"
 
 namespace emcomp::bindings {
 
 namespace py = pybind11;
 
 // float16, float32 and float64 arrays of either byte order; uint16 holds bfloat16 bits.
-DType dtype_of(const py::dtype& dtype);
+base::DType dtype_of(const py::dtype& dtype);
 
 // A view of a two-dimensional array of such a type. The array must outlive the view.
-MatrixView matrix_view(const py::array& array);
+base::MatrixView matrix_view(const py::array& array);
 
 template <class T>
 using DenseArray = py::array_t<T, py::array::c_style>;

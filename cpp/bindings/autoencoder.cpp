@@ -3,7 +3,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/parameters.hpp"
-#include "emcomp/autoencoder_trainer.hpp"
+#include "emcomp/networks/autoencoder_trainer.hpp"
 
 namespace emcomp::bindings {
 
@@ -11,40 +11,42 @@ namespace {
 
 template <class Scalar>
 py::tuple gradient(const DenseArray<Scalar>& rows, const py::tuple& arrays, bool elu,
-                   const AutoencoderObjective& objective, int threads) {
+                   const networks::AutoencoderObjective& objective, int threads) {
   if (rows.ndim() != 2 || rows.shape(0) < 1) throw py::type_error("rows must have shape (n, dim)");
   if (arrays.empty()) throw py::type_error("expected parameters");
   const auto latents = py::cast<py::array>(arrays[0]).shape(0);
-  const AutoencoderShape shape{.dim = rows.shape(1), .latents = latents, .elu = elu};
-  auto parameters = AutoencoderParameters<Scalar>::zeros(shape);
+  const networks::AutoencoderShape shape{.dim = rows.shape(1), .latents = latents, .elu = elu};
+  auto parameters = networks::AutoencoderParameters<Scalar>::zeros(shape);
   assign<Scalar>(arrays, parameters);
-  auto result = AutoencoderParameters<Scalar>::zeros(shape);
-  AutoencoderLoss loss{};
+  auto result = networks::AutoencoderParameters<Scalar>::zeros(shape);
+  networks::AutoencoderLoss loss{};
   const Scalar* data = rows.data();
   const Eigen::Index batch = rows.shape(0);
   {
     const py::gil_scoped_release release;
-    AutoencoderPass<Scalar> pass(shape, batch);
+    networks::AutoencoderPass<Scalar> pass(shape, batch);
     std::copy_n(data, batch * shape.dim, pass.rows().data());
     loss = pass.gradient(parameters, batch, objective, result, threads);
   }
   return py::make_tuple(loss.loss, loss.cosine_distance, as_tuple<Scalar>(std::move(result)));
 }
 
-std::unique_ptr<AutoencoderTrainer> make_trainer(const py::array& rows, Eigen::Index latents,
-                                                 bool elu, Eigen::Index batch, std::uint64_t seed) {
-  const MatrixView view = matrix_view(rows);
+std::unique_ptr<networks::AutoencoderTrainer> make_trainer(const py::array& rows,
+                                                           Eigen::Index latents, bool elu,
+                                                           Eigen::Index batch, std::uint64_t seed) {
+  const base::MatrixView view = matrix_view(rows);
   if (latents < 1 || batch < 1 || batch > view.rows) {
     throw py::type_error("latents must be positive and batch from 1 to the rows");
   }
-  const AutoencoderShape shape{.dim = view.dim, .latents = latents, .elu = elu};
+  const networks::AutoencoderShape shape{.dim = view.dim, .latents = latents, .elu = elu};
   const py::gil_scoped_release release;
-  return std::make_unique<AutoencoderTrainer>(view, shape, batch, seed);
+  return std::make_unique<networks::AutoencoderTrainer>(view, shape, batch, seed);
 }
 
-py::tuple train(AutoencoderTrainer& trainer, Eigen::Index steps,
-                const AutoencoderObjective& objective, double learning_rate, int threads) {
-  AutoencoderLoss loss{};
+py::tuple train(networks::AutoencoderTrainer& trainer, Eigen::Index steps,
+                const networks::AutoencoderObjective& objective, double learning_rate,
+                int threads) {
+  networks::AutoencoderLoss loss{};
   {
     const py::gil_scoped_release release;
     loss = trainer.train(steps, objective, learning_rate, threads);
@@ -55,13 +57,13 @@ py::tuple train(AutoencoderTrainer& trainer, Eigen::Index steps,
 }  // namespace
 
 void bind_autoencoder(py::module_& module) {
-  py::class_<AutoencoderObjective>(module, "AutoencoderObjective", py::module_local())
+  py::class_<networks::AutoencoderObjective>(module, "AutoencoderObjective", py::module_local())
       .def(
           py::init([](double cosine_weight, double rmse_weight, double power_weight, double power) {
-            return AutoencoderObjective{.cosine_weight = cosine_weight,
-                                        .rmse_weight = rmse_weight,
-                                        .power_weight = power_weight,
-                                        .power = power};
+            return networks::AutoencoderObjective{.cosine_weight = cosine_weight,
+                                                  .rmse_weight = rmse_weight,
+                                                  .power_weight = power_weight,
+                                                  .power = power};
           }),
           py::arg("cosine_weight"), py::arg("rmse_weight"), py::arg("power_weight"),
           py::arg("power"));
@@ -72,16 +74,18 @@ void bind_autoencoder(py::module_& module) {
              py::arg("parameters"), py::arg("elu"), py::arg("objective"), py::arg("threads"),
              "Loss, mean cosine distance and the gradient.");
 
-  py::class_<AutoencoderTrainer>(module, "AutoencoderTrainer", py::module_local())
+  py::class_<networks::AutoencoderTrainer>(module, "AutoencoderTrainer", py::module_local())
       .def(py::init(&make_trainer), py::arg("rows"), py::arg("latents"), py::arg("elu"),
            py::arg("batch"), py::arg("seed"))
       .def("train", &train, py::arg("steps"), py::arg("objective"), py::arg("learning_rate"),
            py::arg("threads"), "Mean loss and cosine distance of some steps.")
-      .def_property_readonly("steps_per_epoch", &AutoencoderTrainer::steps_per_epoch)
+      .def_property_readonly("steps_per_epoch", &networks::AutoencoderTrainer::steps_per_epoch)
       .def_property(
           "parameters",
-          [](AutoencoderTrainer& trainer) { return as_tuple<float>(trainer.parameters()); },
-          [](AutoencoderTrainer& trainer, const py::tuple& arrays) {
+          [](networks::AutoencoderTrainer& trainer) {
+            return as_tuple<float>(trainer.parameters());
+          },
+          [](networks::AutoencoderTrainer& trainer, const py::tuple& arrays) {
             assign<float>(arrays, trainer.parameters());
           },
           "Encoder weights (latents, dim) and bias, decoder weights (latents, dim) and bias.");

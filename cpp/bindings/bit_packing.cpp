@@ -1,4 +1,4 @@
-#include "emcomp/bit_packing.hpp"
+#include "emcomp/packing/bit_packing.hpp"
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
@@ -13,16 +13,16 @@ Bytes pack(const Bytes& codes, int bits, int threads) {
   if (codes.ndim() != 2) throw py::type_error("codes must be two-dimensional");
   const std::int64_t rows = codes.shape(0);
   const std::int64_t dim = codes.shape(1);
-  Bytes packed({rows, row_bytes(dim, bits)});
+  Bytes packed({rows, packing::row_bytes(dim, bits)});
   const std::uint8_t* from = codes.data();
   std::uint8_t* to = packed.mutable_data();
   const py::gil_scoped_release release;
-  pack_codes(from, rows, dim, bits, to, threads);
+  packing::pack_codes(from, rows, dim, bits, to, threads);
   return packed;
 }
 
 Bytes unpack(const Bytes& packed, std::int64_t dim, int bits, int threads) {
-  if (packed.ndim() != 2 || packed.shape(1) != row_bytes(dim, bits)) {
+  if (packed.ndim() != 2 || packed.shape(1) != packing::row_bytes(dim, bits)) {
     throw py::type_error("packed must have shape (rows, row_bytes(dim, bits))");
   }
   const std::int64_t rows = packed.shape(0);
@@ -30,14 +30,15 @@ Bytes unpack(const Bytes& packed, std::int64_t dim, int bits, int threads) {
   const std::uint8_t* from = packed.data();
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
-  unpack_codes(from, rows, dim, bits, to, threads);
+  packing::unpack_codes(from, rows, dim, bits, to, threads);
   return codes;
 }
 
 }  // namespace
 
 void bind_bit_packing(py::module_& module) {
-  module.def("row_bytes", &row_bytes, py::arg("dim"), py::arg("bits"), "Bytes of a packed row.");
+  module.def("row_bytes", &packing::row_bytes, py::arg("dim"), py::arg("bits"),
+             "Bytes of a packed row.");
   module.def("pack_codes", &pack, py::arg("codes").noconvert(), py::arg("bits"), py::arg("threads"),
              "Pack uint8 codes (rows, dim) into (rows, row_bytes).");
   module.def("unpack_codes", &unpack, py::arg("packed").noconvert(), py::arg("dim"),

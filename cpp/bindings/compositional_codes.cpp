@@ -1,14 +1,15 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/parameters.hpp"
-#include "emcomp/compositional_trainer.hpp"
-#include "emcomp/parallel.hpp"
+#include "emcomp/base/parallel.hpp"
+#include "emcomp/networks/compositional_trainer.hpp"
 
 namespace emcomp::bindings {
 
 namespace {
 
-CompositionalShape checked_shape(Eigen::Index dim, Eigen::Index codes, Eigen::Index codewords) {
+networks::CompositionalShape checked_shape(Eigen::Index dim, Eigen::Index codes,
+                                           Eigen::Index codewords) {
   if (dim < 1 || codes < 1 || codewords < 2 || codewords > 256) {
     throw py::type_error("dim and codes must be positive and codewords from 2 to 256");
   }
@@ -20,20 +21,20 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noi
                    const py::tuple& arrays, Eigen::Index codes, Eigen::Index codewords,
                    int threads) {
   if (rows.ndim() != 2) throw py::type_error("rows must have shape (batch, dim)");
-  const CompositionalShape shape = checked_shape(rows.shape(1), codes, codewords);
+  const networks::CompositionalShape shape = checked_shape(rows.shape(1), codes, codewords);
   const Eigen::Index batch = rows.shape(0);
   if (noise.ndim() != 2 || noise.shape(0) != batch || noise.shape(1) != shape.logits()) {
     throw py::type_error("noise must have shape (batch, codes * codewords)");
   }
-  auto parameters = CompositionalParameters<Scalar>::zeros(shape);
+  auto parameters = networks::CompositionalParameters<Scalar>::zeros(shape);
   assign<Scalar>(arrays, parameters);
-  auto result = CompositionalParameters<Scalar>::zeros(shape);
-  CompositionalLoss loss{};
+  auto result = networks::CompositionalParameters<Scalar>::zeros(shape);
+  networks::CompositionalLoss loss{};
   const Scalar* row_data = rows.data();
   const Scalar* noise_data = noise.data();
   {
     const py::gil_scoped_release release;
-    CompositionalPass<Scalar> pass(shape, batch);
+    networks::CompositionalPass<Scalar> pass(shape, batch);
     std::copy_n(row_data, batch * shape.dim, pass.rows().data());
     const auto given = [&](Eigen::Index row, Scalar* out, Eigen::Index count) {
       std::copy_n(noise_data + row * count, count, out);
@@ -43,48 +44,48 @@ py::tuple gradient(const DenseArray<Scalar>& rows, const DenseArray<Scalar>& noi
   return py::make_tuple(loss.loss, loss.squared_norm, as_tuple<Scalar>(std::move(result)));
 }
 
-std::unique_ptr<CompositionalTrainer> make_trainer(const py::array& rows, Eigen::Index codes,
-                                                   Eigen::Index codewords, Eigen::Index batch,
-                                                   float learning_rate, double clip_norm,
-                                                   bool normalize, std::uint64_t seed) {
-  const MatrixView view = matrix_view(rows);
-  const CompositionalShape shape = checked_shape(view.dim, codes, codewords);
+std::unique_ptr<networks::CompositionalTrainer> make_trainer(
+    const py::array& rows, Eigen::Index codes, Eigen::Index codewords, Eigen::Index batch,
+    float learning_rate, double clip_norm, bool normalize, std::uint64_t seed) {
+  const base::MatrixView view = matrix_view(rows);
+  const networks::CompositionalShape shape = checked_shape(view.dim, codes, codewords);
   if (batch < 1 || batch > view.rows) throw py::type_error("batch must be from 1 to the rows");
   const py::gil_scoped_release release;
-  return std::make_unique<CompositionalTrainer>(view, shape,
-                                                TrainingSettings{.batch = batch,
-                                                                 .learning_rate = learning_rate,
-                                                                 .clip_norm = clip_norm,
-                                                                 .normalize = normalize,
-                                                                 .seed = seed});
+  return std::make_unique<networks::CompositionalTrainer>(
+      view, shape,
+      networks::TrainingSettings{.batch = batch,
+                                 .learning_rate = learning_rate,
+                                 .clip_norm = clip_norm,
+                                 .normalize = normalize,
+                                 .seed = seed});
 }
 
 // The encoder alone, with what it needs to know of its shape.
 struct Encoder {
-  CompositionalShape shape;
-  CompositionalParameters<float> parameters;
+  networks::CompositionalShape shape;
+  networks::CompositionalParameters<float> parameters;
 };
 
 Encoder make_encoder(const py::tuple& parameters, Eigen::Index codes, Eigen::Index codewords) {
   if (parameters.size() != 5) throw py::type_error("expected five parameters");
   const auto codebooks = py::cast<DenseArray<float>>(parameters[4]);
   if (codebooks.ndim() != 2) throw py::type_error("codebooks must have shape (codewords, dim)");
-  const CompositionalShape shape = checked_shape(codebooks.shape(1), codes, codewords);
-  Encoder encoder{shape, CompositionalParameters<float>::zeros(shape)};
+  const networks::CompositionalShape shape = checked_shape(codebooks.shape(1), codes, codewords);
+  Encoder encoder{shape, networks::CompositionalParameters<float>::zeros(shape)};
   assign<float>(parameters, encoder.parameters);
   return encoder;
 }
 
 void encode(const Encoder& encoder, const py::array& matrix, DenseArray<std::uint8_t>& codes,
             int threads) {
-  const MatrixView view = matrix_view(matrix);
+  const base::MatrixView view = matrix_view(matrix);
   if (view.dim != encoder.shape.dim || codes.ndim() != 2 || codes.shape(0) != view.rows ||
       codes.shape(1) != encoder.shape.codes) {
     throw py::type_error("codes must have shape (rows, codes)");
   }
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
-  encode_compositional(encoder.parameters, encoder.shape, view, to, threads);
+  networks::encode_compositional(encoder.parameters, encoder.shape, view, to, threads);
 }
 
 }  // namespace
@@ -103,18 +104,18 @@ void bind_compositional_codes(py::module_& module) {
       .def("encode", &encode, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"),
            "Hard codes of rows into uint8 (rows, codes).");
 
-  py::class_<CompositionalTrainer>(module, "CompositionalTrainer", py::module_local())
+  py::class_<networks::CompositionalTrainer>(module, "CompositionalTrainer", py::module_local())
       .def(py::init(&make_trainer), py::arg("rows"), py::arg("codes"), py::arg("codewords"),
            py::arg("batch"), py::arg("learning_rate"), py::arg("clip_norm"), py::arg("normalize"),
            py::arg("seed"))
-      .def("train", &CompositionalTrainer::train, py::arg("steps"), py::arg("threads"),
+      .def("train", &networks::CompositionalTrainer::train, py::arg("steps"), py::arg("threads"),
            py::call_guard<py::gil_scoped_release>(), "Mean loss of some steps.")
-      .def("validation_loss", &CompositionalTrainer::validation_loss, py::arg("threads"),
+      .def("validation_loss", &networks::CompositionalTrainer::validation_loss, py::arg("threads"),
            py::call_guard<py::gil_scoped_release>())
-      .def("keep", &CompositionalTrainer::keep, "Remember the parameters.")
-      .def("restore", &CompositionalTrainer::restore, "Return to those remembered.")
-      .def_property_readonly("steps_per_epoch", &CompositionalTrainer::steps_per_epoch)
-      .def_property_readonly("parameters", [](const CompositionalTrainer& trainer) {
+      .def("keep", &networks::CompositionalTrainer::keep, "Remember the parameters.")
+      .def("restore", &networks::CompositionalTrainer::restore, "Return to those remembered.")
+      .def_property_readonly("steps_per_epoch", &networks::CompositionalTrainer::steps_per_epoch)
+      .def_property_readonly("parameters", [](const networks::CompositionalTrainer& trainer) {
         return as_tuple<float>(trainer.parameters());
       });
 }

@@ -1,6 +1,6 @@
 // Gram sums of one and two tables.
 
-#include "emcomp/gram.hpp"
+#include "emcomp/statistics/gram.hpp"
 
 #include <optional>
 #include <string>
@@ -8,7 +8,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/errors.hpp"
+#include "emcomp/base/errors.hpp"
 
 namespace emcomp::bindings {
 
@@ -27,9 +27,9 @@ std::span<double> out_values(Doubles& array, std::int64_t size) {
   return {array.mutable_data(), static_cast<std::size_t>(size)};
 }
 
-MappedRows mapped_rows(const py::array& rows, const MaybeDoubles& centre, const MaybeDoubles& map,
-                       const std::string& name) {
-  const MatrixView view = matrix_view(rows);
+statistics::ProjectedRows projected_rows(const py::array& rows, const MaybeDoubles& centre,
+                                         const MaybeDoubles& map, const std::string& name) {
+  const base::MatrixView view = matrix_view(rows);
   if (centre && centre->size() != view.dim) throw InputError("centre must have one value a column");
   if (map && (map->ndim() != 2 || map->shape(0) != view.dim)) {
     throw InputError("map must have one row for each column of the table");
@@ -42,10 +42,10 @@ void bind_add_gram(py::module_& module) {
       "add_gram",
       [](const py::array& rows, const MaybeDoubles& centre, const MaybeDoubles& map,
          const std::string& name, std::int64_t first, int threads, Doubles& gram) {
-        const MappedRows table = mapped_rows(rows, centre, map, name);
+        const statistics::ProjectedRows table = projected_rows(rows, centre, map, name);
         const auto out = out_values(gram, table.width * table.width);
         const py::gil_scoped_release release;
-        add_gram(table, first, threads, out);
+        statistics::add_gram(table, first, threads, out);
       },
       py::arg("rows"), py::arg("centre"), py::arg("linear_map"), py::arg("name"), py::arg("first"),
       py::arg("threads"), py::arg("gram").noconvert());
@@ -59,8 +59,8 @@ void bind_add_pair(py::module_& module) {
          const MaybeDoubles& b_map, const std::string& b_name, const MaybeDoubles& projection,
          std::int64_t first, int threads, Doubles& gram, Doubles& cross,
          std::optional<Doubles>& distances) {
-        const MappedRows a = mapped_rows(a_rows, a_centre, a_map, a_name);
-        const MappedRows b = mapped_rows(b_rows, b_centre, b_map, b_name);
+        const statistics::ProjectedRows a = projected_rows(a_rows, a_centre, a_map, a_name);
+        const statistics::ProjectedRows b = projected_rows(b_rows, b_centre, b_map, b_name);
         if (a.rows.rows != b.rows.rows) throw InputError("the tables differ in rows");
         if (projection && projection->size() != a.width * b.width) {
           throw InputError("projection must have shape (width of a, width of b)");
@@ -69,12 +69,12 @@ void bind_add_pair(py::module_& module) {
         const auto gram_out = out_values(gram, b.width * b.width);
         const auto cross_out = out_values(cross, a.width * b.width);
         const auto totals = distances ? out_values(*distances, 3) : std::span<double>();
-        Distances sums;
+        statistics::Distances sums;
         if (distances) sums = {totals[0], totals[1], totals[2]};
         {
           const py::gil_scoped_release release;
-          add_pair(a, b, values(projection), first, threads, gram_out, cross_out,
-                   distances ? &sums : nullptr);
+          statistics::add_pair(a, b, values(projection), first, threads, gram_out, cross_out,
+                               distances ? &sums : nullptr);
         }
         if (distances) {
           totals[0] = sums.squared_error;
@@ -91,17 +91,17 @@ void bind_add_pair(py::module_& module) {
 }  // namespace
 
 void bind_gram(py::module_& module) {
-  module.attr("SUM_ROWS") = kSumRows;
+  module.attr("SUM_ROWS") = statistics::kSumRows;
   bind_add_gram(module);
   bind_add_pair(module);
   module.def(
       "add_columns",
       [](const py::array& rows, const std::string& name, std::int64_t first, int threads,
          Doubles& sums) {
-        const MatrixView view = matrix_view(rows);
+        const base::MatrixView view = matrix_view(rows);
         const auto out = out_values(sums, view.dim);
         const py::gil_scoped_release release;
-        add_columns(view, first, name.c_str(), threads, out);
+        statistics::add_columns(view, first, name.c_str(), threads, out);
       },
       py::arg("rows"), py::arg("name"), py::arg("first"), py::arg("threads"),
       py::arg("sums").noconvert());

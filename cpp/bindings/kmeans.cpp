@@ -1,9 +1,9 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/errors.hpp"
-#include "emcomp/kmeans_fit.hpp"
-#include "emcomp/kmeans_seeding.hpp"
-#include "emcomp/vector_kmeans.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/kmeans/fit.hpp"
+#include "emcomp/kmeans/lloyd.hpp"
+#include "emcomp/kmeans/seeding.hpp"
 
 namespace emcomp::bindings {
 
@@ -22,34 +22,34 @@ py::array_t<T> as_array(const std::vector<T>& values) {
 py::array_t<std::int64_t> checked_sample(std::int64_t rows, std::int64_t count,
                                          std::uint64_t seed) {
   if (count < 1 || count > rows) throw InputError("count must be between 1 and rows");
-  return as_array(sample_rows(rows, count, seed));
+  return as_array(kmeans::sample_rows(rows, count, seed));
 }
 
 py::array_t<float> start_from(const py::array& sample, std::int64_t count, std::uint64_t seed,
                               int threads) {
-  const MatrixView view = matrix_view(sample);
+  const base::MatrixView view = matrix_view(sample);
   if (count < 1 || count > view.rows || view.dim < 1) {
     throw InputError("count must be between 1 and the rows of the sample");
   }
   std::vector<float> centroids;
   {
     const py::gil_scoped_release release;
-    centroids = start_centroids(view, count, seed, threads);
+    centroids = kmeans::start_centroids(view, count, seed, threads);
   }
   return as_array(centroids, {count, view.dim});
 }
 
-std::unique_ptr<Lloyd> make_lloyd(const DenseArray<float>& centroids, std::int64_t rows,
-                                  bool use_bounds) {
+std::unique_ptr<kmeans::Lloyd> make_lloyd(const DenseArray<float>& centroids, std::int64_t rows,
+                                          bool use_bounds) {
   if (centroids.ndim() != 2 || centroids.size() == 0 || rows < 1) {
     throw InputError("centroids must have shape (k, dim) and rows be positive");
   }
   const std::span<const float> values(centroids.data(), static_cast<std::size_t>(centroids.size()));
-  return std::make_unique<Lloyd>(values, centroids.shape(1), rows, use_bounds);
+  return std::make_unique<kmeans::Lloyd>(values, centroids.shape(1), rows, use_bounds);
 }
 
-void assign(Lloyd& lloyd, const py::array& block, std::int64_t first, int threads) {
-  const MatrixView view = matrix_view(block);
+void assign(kmeans::Lloyd& lloyd, const py::array& block, std::int64_t first, int threads) {
+  const base::MatrixView view = matrix_view(block);
   const auto rows = static_cast<std::int64_t>(lloyd.labels().size());
   if (view.dim != lloyd.dim() || first < 0 || first + view.rows > rows) {
     throw InputError("the block does not fit the rows and dimension given before");
@@ -58,37 +58,38 @@ void assign(Lloyd& lloyd, const py::array& block, std::int64_t first, int thread
   lloyd.assign(view, first, threads);
 }
 
-void replace(Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
-  const MatrixView view = matrix_view(row);
+void replace(kmeans::Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
+  const base::MatrixView view = matrix_view(row);
   if (cluster < 0 || cluster >= lloyd.count() || view.rows != 1 || view.dim != lloyd.dim()) {
     throw InputError("no such cluster, or not one row of the dimension given before");
   }
   std::vector<double> values(static_cast<std::size_t>(view.dim));
-  load_rows(view, 0, 1, values.data());
+  base::load_rows(view, 0, 1, values.data());
   lloyd.replace(cluster, values);
 }
 
 }  // namespace
 
 void bind_kmeans(py::module_& module) {
-  module.attr("KMEANS_TOLERANCE") = kKMeansTolerance;
-  module.attr("KMEANS_START_ROWS") = kStartRowsPerCentroid;
-  module.attr("KMEANS_BOUNDS_MIN_DIM") = kBoundsMinDim;
+  module.attr("KMEANS_TOLERANCE") = kmeans::kKMeansTolerance;
+  module.attr("KMEANS_START_ROWS") = kmeans::kStartRowsPerCentroid;
+  module.attr("KMEANS_BOUNDS_MIN_DIM") = kmeans::kBoundsMinDim;
   module.def("sample_rows", &checked_sample, py::arg("rows"), py::arg("count"), py::arg("seed"));
   module.def("start_centroids", &start_from, py::arg("sample"), py::arg("count"), py::arg("seed"),
              py::arg("threads"));
-  py::class_<Lloyd>(module, "Lloyd", py::module_local())
+  py::class_<kmeans::Lloyd>(module, "Lloyd", py::module_local())
       .def(py::init(&make_lloyd), py::arg("centroids"), py::arg("rows"), py::arg("use_bounds"))
       .def("assign", &assign, py::arg("block"), py::arg("first"), py::arg("threads"))
-      .def("update", &Lloyd::update, py::call_guard<py::gil_scoped_release>())
+      .def("update", &kmeans::Lloyd::update, py::call_guard<py::gil_scoped_release>())
       .def("replace", &replace, py::arg("cluster"), py::arg("row"))
-      .def("empty_clusters", &Lloyd::empty_clusters)
-      .def("farthest_rows", &Lloyd::farthest_rows, py::arg("wanted"))
-      .def_property_readonly("inertia", &Lloyd::inertia)
-      .def_property_readonly("changed", &Lloyd::changed)
-      .def_property_readonly("distances_computed", &Lloyd::distances_computed)
-      .def_property_readonly("labels", [](const Lloyd& lloyd) { return as_array(lloyd.labels()); })
-      .def_property_readonly("centroids", [](const Lloyd& lloyd) {
+      .def("empty_clusters", &kmeans::Lloyd::empty_clusters)
+      .def("farthest_rows", &kmeans::Lloyd::farthest_rows, py::arg("wanted"))
+      .def_property_readonly("inertia", &kmeans::Lloyd::inertia)
+      .def_property_readonly("changed", &kmeans::Lloyd::changed)
+      .def_property_readonly("distances_computed", &kmeans::Lloyd::distances_computed)
+      .def_property_readonly("labels",
+                             [](const kmeans::Lloyd& lloyd) { return as_array(lloyd.labels()); })
+      .def_property_readonly("centroids", [](const kmeans::Lloyd& lloyd) {
         return as_array(lloyd.centroids(), {lloyd.count(), lloyd.dim()});
       });
 }

@@ -1,16 +1,17 @@
-#include "emcomp/levels.hpp"
+#include "emcomp/codes/levels.hpp"
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/bit_packing.hpp"
-#include "emcomp/parallel.hpp"
-#include "emcomp/scalar_kmeans.hpp"
+#include "emcomp/base/parallel.hpp"
+#include "emcomp/kmeans/optimal_levels.hpp"
+#include "emcomp/packing/bit_packing.hpp"
 
 namespace emcomp::bindings {
 
 namespace {
 
-py::tuple fit_levels(std::span<const ValueHistogram> histograms, int bits, int threads) {
+py::tuple fit_levels(std::span<const statistics::ValueHistogram> histograms, int bits,
+                     int threads) {
   const auto groups = static_cast<py::ssize_t>(histograms.size());
   const std::size_t count = std::size_t{1} << bits;
   DenseArray<float> levels({groups, static_cast<py::ssize_t>(count)});
@@ -21,9 +22,9 @@ py::tuple fit_levels(std::span<const ValueHistogram> histograms, int bits, int t
   double* spread_error = spread_errors.mutable_data();
   {
     const py::gil_scoped_release release;
-    parallel_blocks(groups, 1, threads, [&](std::int64_t group, std::int64_t) {
+    base::parallel_blocks(groups, 1, threads, [&](std::int64_t group, std::int64_t) {
       const auto at = static_cast<std::size_t>(group);
-      const LevelFit fit = optimal_levels(histograms[at], count, to + at * count);
+      const kmeans::LevelFit fit = kmeans::optimal_levels(histograms[at], count, to + at * count);
       error[group] = fit.squared_error;
       spread_error[group] = fit.spread_error;
     });
@@ -33,18 +34,18 @@ py::tuple fit_levels(std::span<const ValueHistogram> histograms, int bits, int t
 
 void encode(const py::array& matrix, int bits, std::int64_t group, const DenseArray<float>& levels,
             DenseArray<std::uint8_t>& codes, int threads) {
-  const MatrixView view = matrix_view(matrix);
-  const LevelTable table{.values = levels.data(), .group = group, .bits = bits};
+  const base::MatrixView view = matrix_view(matrix);
+  const codes::LevelTable table{.values = levels.data(), .group = group, .bits = bits};
   if (levels.size() != table.groups(view.dim) * table.count()) {
     throw py::type_error("levels must have shape (groups, 2**bits)");
   }
   if (codes.ndim() != 2 || codes.shape(0) != view.rows ||
-      codes.shape(1) != row_bytes(view.dim, bits)) {
+      codes.shape(1) != packing::row_bytes(view.dim, bits)) {
     throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
   }
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
-  encode_levels(view, table, to, threads);
+  codes::encode_levels(view, table, to, threads);
 }
 
 }  // namespace
@@ -55,13 +56,13 @@ void bind_levels(py::module_& module) {
       "and what of these comes from taking a bin's values as spread evenly.";
   module.def(
       "optimal_levels",
-      [](const ValueHistogram& histogram, int bits, int threads) {
+      [](const statistics::ValueHistogram& histogram, int bits, int threads) {
         return fit_levels({&histogram, 1}, bits, threads);
       },
       py::arg("histograms"), py::arg("bits"), py::arg("threads"), kFitted);
   module.def(
       "optimal_levels",
-      [](const ColumnHistograms& histograms, int bits, int threads) {
+      [](const statistics::ColumnHistograms& histograms, int bits, int threads) {
         return fit_levels(histograms.groups(), bits, threads);
       },
       py::arg("histograms"), py::arg("bits"), py::arg("threads"), kFitted);

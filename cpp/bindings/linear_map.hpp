@@ -3,12 +3,12 @@
 
 #include <memory>
 
-#include "emcomp/linear_map.hpp"
+#include "emcomp/transforms/linear_map.hpp"
 
 namespace emcomp::bindings {
 
 struct PyLinearMap {
-  std::shared_ptr<const LinearMap> map;
+  std::shared_ptr<const transforms::LinearMap> map;
 };
 
 }  // namespace emcomp::bindings

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "bindings/bindings.hpp"
-#include "emcomp/errors.hpp"
-#include "emcomp/parallel.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/base/parallel.hpp"
 
 namespace py = pybind11;
 
@@ -42,7 +42,7 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   // Objects that are pickled at one level are to be had at any other.
   module.attr("__name__") = "emcomp._core";
   module.doc() = "The compiled core of emcomp at one instruction-set level.";
-  module.def("default_threads", &emcomp::default_threads,
+  module.def("default_threads", &emcomp::base::default_threads,
              "Threads to use where none are named: EMCOMP_NUM_THREADS, else OpenMP's default.");
   emcomp::bindings::bind_bit_packing(module);
   emcomp::bindings::bind_uniform(module);

@@ -1,13 +1,13 @@
 // Cosine neighbours and chosen rows of a table.
 
-#include "emcomp/neighbours.hpp"
+#include "emcomp/statistics/neighbours.hpp"
 
 #include <optional>
 #include <string>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/errors.hpp"
+#include "emcomp/base/errors.hpp"
 
 namespace emcomp::bindings {
 
@@ -25,7 +25,7 @@ void bind_add_neighbours(py::module_& module) {
       [](const py::array& rows, const std::optional<DenseArray<double>>& centre, std::int64_t first,
          const std::string& name, const DenseArray<float>& queries, const Indices& query_index,
          int threads, DenseArray<float>& cosines, Indices& index) {
-        const MatrixView view = matrix_view(rows);
+        const base::MatrixView view = matrix_view(rows);
         if (centre && centre->size() != view.dim) throw InputError("centre has the wrong size");
         if (queries.ndim() != 2 || queries.shape(1) != view.dim ||
             query_index.size() != queries.shape(0)) {
@@ -35,16 +35,17 @@ void bind_add_neighbours(py::module_& module) {
             index.size() != cosines.size()) {
           throw InputError("cosines and index must have shape (queries, count)");
         }
-        const Nearest nearest{{cosines.mutable_data(), static_cast<std::size_t>(cosines.size())},
-                              {index.mutable_data(), static_cast<std::size_t>(index.size())},
-                              cosines.shape(1)};
+        const statistics::Neighbours neighbours{
+            {cosines.mutable_data(), static_cast<std::size_t>(cosines.size())},
+            {index.mutable_data(), static_cast<std::size_t>(index.size())},
+            cosines.shape(1)};
         std::span<const double> shift;
         if (centre) shift = {centre->data(), static_cast<std::size_t>(centre->size())};
         const std::span<const float> rows_wanted{queries.data(),
                                                  static_cast<std::size_t>(queries.size())};
         const py::gil_scoped_release release;
-        add_neighbours(view, shift, first, name.c_str(), rows_wanted, values(query_index), threads,
-                       nearest);
+        statistics::add_neighbours(view, shift, first, name.c_str(), rows_wanted,
+                                   values(query_index), threads, neighbours);
       },
       py::arg("rows"), py::arg("centre"), py::arg("first"), py::arg("name"), py::arg("queries"),
       py::arg("query_index"), py::arg("threads"), py::arg("cosines").noconvert(),
@@ -58,14 +59,14 @@ void bind_neighbours(py::module_& module) {
   module.def(
       "gather_rows",
       [](const py::array& rows, const Indices& index, std::int64_t first, const std::string& name) {
-        const MatrixView view = matrix_view(rows);
+        const base::MatrixView view = matrix_view(rows);
         for (const std::int64_t row : values(index)) {
           if (row < 0 || row >= view.rows) throw InputError("a row index is out of range");
         }
         DenseArray<double> out({static_cast<py::ssize_t>(index.size()), view.dim});
         double* target = out.mutable_data();
         const py::gil_scoped_release release;
-        gather_rows(view, values(index), first, name.c_str(), target);
+        statistics::copy_checked_rows(view, values(index), first, name.c_str(), target);
         return out;
       },
       py::arg("rows"), py::arg("index"), py::arg("first"), py::arg("name"));

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "bindings/arrays.hpp"
-#include "emcomp/row_matrix.hpp"
+#include "emcomp/networks/row_matrix.hpp"
 
 namespace emcomp::bindings {
 
@@ -13,7 +13,7 @@ py::tuple as_tuple(Parameters parameters) {
   const auto tensors = parameters.tensors();
   py::tuple arrays(tensors.size());
   std::size_t index = 0;
-  for (const RowMatrix<Scalar>* tensor : tensors) {
+  for (const networks::RowMatrix<Scalar>* tensor : tensors) {
     arrays[index++] = DenseArray<Scalar>({tensor->rows(), tensor->cols()}, tensor->data());
   }
   return arrays;
@@ -25,7 +25,7 @@ void assign(const py::tuple& arrays, Parameters& parameters) {
   const auto tensors = parameters.tensors();
   if (arrays.size() != tensors.size()) throw py::type_error("wrong number of parameters");
   std::size_t index = 0;
-  for (RowMatrix<Scalar>* tensor : tensors) {
+  for (networks::RowMatrix<Scalar>* tensor : tensors) {
     const auto array = py::cast<DenseArray<Scalar>>(arrays[index++]);
     if (array.ndim() != 2 || array.shape(0) != tensor->rows() || array.shape(1) != tensor->cols()) {
       throw py::type_error("a parameter has the wrong shape");

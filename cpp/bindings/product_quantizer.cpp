@@ -2,7 +2,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/product_sums.hpp"
+#include "emcomp/codes/product_sums.hpp"
 
 namespace emcomp::bindings {
 
@@ -10,14 +10,14 @@ namespace {
 
 using Floats = DenseArray<float>;
 
-ProductLayout checked_layout(std::int64_t dim, std::int64_t parts, int bits) {
+codes::ProductLayout checked_layout(std::int64_t dim, std::int64_t parts, int bits) {
   if (bits < 1 || bits > 12 || parts < 1 || parts > dim) {
     throw py::type_error("parts must be from 1 to dim and bits from 1 to 12");
   }
   return {.dim = dim, .parts = parts, .bits = bits};
 }
 
-void check_codebook(const Floats& codebook, const ProductLayout& layout) {
+void check_codebook(const Floats& codebook, const codes::ProductLayout& layout) {
   if (codebook.ndim() != 2 || codebook.shape(0) != layout.codewords() ||
       codebook.shape(1) != layout.dim) {
     throw py::type_error("codebook must have shape (2**bits, dim)");
@@ -31,8 +31,8 @@ py::array_t<T> as_array(const std::vector<T>& values, std::int64_t rows, std::in
 
 void start(const py::array& sample, std::int64_t parts, int bits, std::int64_t first_part,
            std::int64_t last_part, std::uint64_t seed, Floats& codebook, int threads) {
-  const MatrixView view = matrix_view(sample);
-  const ProductLayout layout = checked_layout(view.dim, parts, bits);
+  const base::MatrixView view = matrix_view(sample);
+  const codes::ProductLayout layout = checked_layout(view.dim, parts, bits);
   check_codebook(codebook, layout);
   if (view.rows < layout.codewords() || first_part < 0 || first_part > last_part ||
       last_part > parts) {
@@ -40,24 +40,24 @@ void start(const py::array& sample, std::int64_t parts, int bits, std::int64_t f
   }
   float* out = codebook.mutable_data();
   const py::gil_scoped_release release;
-  start_product_codebook(view, layout, first_part, last_part, seed, out, threads);
+  codes::start_product_codebook(view, layout, first_part, last_part, seed, out, threads);
 }
 
-ProductSums make_sums(const Floats& codebook, std::int64_t parts, int bits) {
-  const ProductLayout layout =
+codes::ProductSums make_sums(const Floats& codebook, std::int64_t parts, int bits) {
+  const codes::ProductLayout layout =
       checked_layout(codebook.ndim() == 2 ? codebook.shape(1) : 0, parts, bits);
   check_codebook(codebook, layout);
-  return ProductSums(codebook.data(), layout);
+  return codes::ProductSums(codebook.data(), layout);
 }
 
-void update(ProductSums& sums, const py::array& block, std::int64_t first_row, int threads) {
-  const MatrixView view = matrix_view(block);
+void update(codes::ProductSums& sums, const py::array& block, std::int64_t first_row, int threads) {
+  const base::MatrixView view = matrix_view(block);
   if (view.dim != sums.layout().dim) throw py::type_error("the block must have dim columns");
   const py::gil_scoped_release release;
   sums.update(view, first_row, threads);
 }
 
-void merge(ProductSums& sums, const ProductSums& other) {
+void merge(codes::ProductSums& sums, const codes::ProductSums& other) {
   if (sums.layout() != other.layout() || sums.codebook() != other.codebook()) {
     throw py::type_error("sums for different codebooks cannot be merged");
   }
@@ -69,9 +69,9 @@ py::array_t<T> as_array(const std::vector<T>& values) {
   return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
-py::tuple state_of(const ProductSums& sums) {
-  const ProductSums::Totals& totals = sums.totals();
-  const ProductLayout& layout = sums.layout();
+py::tuple state_of(const codes::ProductSums& sums) {
+  const codes::ProductSums::Totals& totals = sums.totals();
+  const codes::ProductLayout& layout = sums.layout();
   return py::make_tuple(as_array(sums.codebook(), layout.codewords(), layout.dim), layout.parts,
                         layout.bits, as_array(totals.sums), as_array(totals.counts),
                         as_array(totals.errors), as_array(totals.farthest),
@@ -87,10 +87,10 @@ void restore(const py::handle& kept, std::vector<T>& values) {
   std::copy_n(array.data(), array.size(), values.data());
 }
 
-ProductSums sums_from(const py::tuple& state) {
-  ProductSums sums = make_sums(py::cast<Floats>(state[0]), py::cast<std::int64_t>(state[1]),
-                               py::cast<int>(state[2]));
-  ProductSums::Totals totals = sums.totals();
+codes::ProductSums sums_from(const py::tuple& state) {
+  codes::ProductSums sums = make_sums(py::cast<Floats>(state[0]), py::cast<std::int64_t>(state[1]),
+                                      py::cast<int>(state[2]));
+  codes::ProductSums::Totals totals = sums.totals();
   restore(state[3], totals.sums);
   restore(state[4], totals.counts);
   restore(state[5], totals.errors);
@@ -102,8 +102,8 @@ ProductSums sums_from(const py::tuple& state) {
 
 void encode(const py::array& matrix, std::int64_t first_row, std::int64_t parts, int bits,
             const Floats& codebook, DenseArray<std::uint8_t>& codes, int threads) {
-  const MatrixView view = matrix_view(matrix);
-  const ProductLayout layout = checked_layout(view.dim, parts, bits);
+  const base::MatrixView view = matrix_view(matrix);
+  const codes::ProductLayout layout = checked_layout(view.dim, parts, bits);
   check_codebook(codebook, layout);
   if (codes.ndim() != 2 || codes.shape(0) != view.rows || codes.shape(1) != layout.row_bytes()) {
     throw py::type_error("codes must have shape (rows, (parts * bits + 7) // 8)");
@@ -111,7 +111,7 @@ void encode(const py::array& matrix, std::int64_t first_row, std::int64_t parts,
   const float* from = codebook.data();
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
-  ProductEncoder(from, layout).encode(view, first_row, to, threads);
+  codes::ProductEncoder(from, layout).encode(view, first_row, to, threads);
 }
 
 }  // namespace
@@ -121,26 +121,26 @@ void bind_product_quantizer(py::module_& module) {
              py::arg("first_part"), py::arg("last_part"), py::arg("seed"),
              py::arg("codebook").noconvert(), py::arg("threads"),
              "Start some parts' columns of codebook, float32 (2**bits, dim).");
-  py::class_<ProductSums>(module, "ProductSums", py::module_local())
+  py::class_<codes::ProductSums>(module, "ProductSums", py::module_local())
       .def(py::init(&make_sums), py::arg("codebook").noconvert(), py::arg("parts"), py::arg("bits"))
       .def("update", &update, py::arg("block"), py::arg("first_row"), py::arg("threads"))
       .def("merge", &merge, py::arg("other"))
       .def(py::pickle(&state_of, &sums_from))
       .def("next_codebook",
-           [](const ProductSums& sums) {
+           [](const codes::ProductSums& sums) {
              return as_array(sums.next_codebook(), sums.layout().codewords(), sums.layout().dim);
            })
       .def_property_readonly("sums",
-                             [](const ProductSums& sums) {
+                             [](const codes::ProductSums& sums) {
                                return as_array(sums.sums(), sums.layout().codewords(),
                                                sums.layout().dim);
                              })
       .def_property_readonly("counts",
-                             [](const ProductSums& sums) {
+                             [](const codes::ProductSums& sums) {
                                return as_array(sums.counts(), sums.layout().parts,
                                                sums.layout().codewords());
                              })
-      .def_property_readonly("errors", [](const ProductSums& sums) {
+      .def_property_readonly("errors", [](const codes::ProductSums& sums) {
         return as_array(sums.errors(), sums.layout().parts, sums.layout().codewords());
       });
   module.def("encode_product", &encode, py::arg("matrix"), py::arg("first_row"), py::arg("parts"),

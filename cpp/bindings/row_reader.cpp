@@ -3,16 +3,16 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/linear_map.hpp"
-#include "emcomp/additive_reader.hpp"
-#include "emcomp/bit_packing.hpp"
-#include "emcomp/column_reader.hpp"
-#include "emcomp/concatenated_reader.hpp"
-#include "emcomp/float_reader.hpp"
-#include "emcomp/levels.hpp"
-#include "emcomp/lookup.hpp"
-#include "emcomp/product_reader.hpp"
-#include "emcomp/transformed_reader.hpp"
-#include "emcomp/uniform_reader.hpp"
+#include "emcomp/packing/bit_packing.hpp"
+#include "emcomp/readers/additive_reader.hpp"
+#include "emcomp/readers/column_reader.hpp"
+#include "emcomp/readers/concatenated_reader.hpp"
+#include "emcomp/readers/float_reader.hpp"
+#include "emcomp/readers/level_reader.hpp"
+#include "emcomp/readers/lookup.hpp"
+#include "emcomp/readers/product_reader.hpp"
+#include "emcomp/readers/transformed_reader.hpp"
+#include "emcomp/readers/uniform_reader.hpp"
 
 namespace emcomp::bindings {
 
@@ -24,10 +24,10 @@ using Floats = DenseArray<float>;
 // A core reader and the arrays it reads from.
 class Reader {
  public:
-  Reader(std::shared_ptr<const RowReader> reader, std::vector<py::object> arrays)
+  Reader(std::shared_ptr<const readers::RowReader> reader, std::vector<py::object> arrays)
       : reader_(std::move(reader)), arrays_(std::move(arrays)) {}
 
-  const std::shared_ptr<const RowReader>& core() const { return reader_; }
+  const std::shared_ptr<const readers::RowReader>& core() const { return reader_; }
   const std::vector<py::object>& arrays() const { return arrays_; }
 
   std::int64_t rows() const { return reader_->rows(); }
@@ -44,18 +44,18 @@ class Reader {
     const std::span<const std::int64_t> span(ids.data(), static_cast<std::size_t>(ids.size()));
     check(span);
     std::byte* to = destination(out, ids.size());
-    const DType dtype = dtype_of(out.dtype());
+    const base::DType dtype = dtype_of(out.dtype());
     const py::gil_scoped_release release;
-    gather_rows(*reader_, span, dtype, to, threads);
+    readers::gather_rows(*reader_, span, dtype, to, threads);
   }
 
   void read(std::int64_t first, py::array& out, int threads) const {
     const std::int64_t count = out.ndim() == 2 ? out.shape(0) : 0;
     if (first < 0 || first + count > reader_->rows()) throw py::index_error("rows out of range");
     std::byte* to = destination(out, count);
-    const DType dtype = dtype_of(out.dtype());
+    const base::DType dtype = dtype_of(out.dtype());
     const py::gil_scoped_release release;
-    read_rows(*reader_, first, count, dtype, to, threads);
+    readers::read_rows(*reader_, first, count, dtype, to, threads);
   }
 
   void bag(const Ids& ids, const Ids& offsets, const std::optional<Floats>& weights,
@@ -77,12 +77,12 @@ class Reader {
     }
     destination(out, offsets.size());
     const float* weight = weights ? weights->data() : nullptr;
-    const BagMode bag_mode = mode == "sum"    ? BagMode::kSum
-                             : mode == "mean" ? BagMode::kMean
-                                              : BagMode::kMax;
+    const readers::BagMode bag_mode = mode == "sum"    ? readers::BagMode::kSum
+                                      : mode == "mean" ? readers::BagMode::kMean
+                                                       : readers::BagMode::kMax;
     float* to = out.mutable_data();
     const py::gil_scoped_release release;
-    reduce_bags(*reader_, id_span, offset_span, weight, bag_mode, to, threads);
+    readers::reduce_bags(*reader_, id_span, offset_span, weight, bag_mode, to, threads);
   }
 
   py::tuple similar(const Floats& queries, std::int64_t k, int threads) const {
@@ -97,14 +97,14 @@ class Reader {
     double* to_cosines = cosines.mutable_data();
     {
       const py::gil_scoped_release release;
-      most_similar(*reader_, from, count, k, to_rows, to_cosines, threads);
+      readers::most_similar(*reader_, from, count, k, to_rows, to_cosines, threads);
     }
     return py::make_tuple(rows, cosines);
   }
 
  private:
   void check(std::span<const std::int64_t> ids) const {
-    const std::int64_t bad = find_bad_id(ids, reader_->rows());
+    const std::int64_t bad = readers::find_bad_id(ids, reader_->rows());
     if (bad < 0) return;
     std::string message = "row " + std::to_string(ids[static_cast<std::size_t>(bad)]) +
                           " is out of range for a table of " + std::to_string(reader_->rows()) +
@@ -119,7 +119,7 @@ class Reader {
     return static_cast<std::byte*>(out.mutable_data());
   }
 
-  std::shared_ptr<const RowReader> reader_;
+  std::shared_ptr<const readers::RowReader> reader_;
   std::vector<py::object> arrays_;
 };
 
@@ -127,37 +127,37 @@ Reader uniform_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, i
                       std::int64_t group, const py::array& steps, bool by_row) {
   const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
   const std::int64_t groups = (dim + group - 1) / group;
-  if (rows < 1 || codes.shape(1) != row_bytes(dim, bits)) {
+  if (rows < 1 || codes.shape(1) != packing::row_bytes(dim, bits)) {
     throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
   }
-  const DType dtype = dtype_of(steps.dtype());
+  const base::DType dtype = dtype_of(steps.dtype());
   if (steps.size() != (by_row ? rows * groups : groups) ||
-      (dtype != DType::kFloat16 && dtype != DType::kFloat32) ||
+      (dtype != base::DType::kFloat16 && dtype != base::DType::kFloat32) ||
       !(steps.flags() & py::array::c_style)) {
     throw py::type_error("steps must be dense float16 or float32 and fit the layout");
   }
-  return Reader(make_uniform_reader(codes.data(), rows, dim, bits,
-                                    {.group = group, .row_stride = by_row ? groups : 0},
-                                    static_cast<const std::byte*>(steps.data()), dtype),
+  return Reader(readers::make_uniform_reader(codes.data(), rows, dim, bits,
+                                             {.group = group, .row_stride = by_row ? groups : 0},
+                                             static_cast<const std::byte*>(steps.data()), dtype),
                 {codes, steps});
 }
 
 Reader float_reader(const py::array& values) {
-  const DType dtype = dtype_of(values.dtype());
+  const base::DType dtype = dtype_of(values.dtype());
   if (values.ndim() != 2 || values.shape(0) < 1 || values.shape(1) < 1 ||
-      (dtype != DType::kFloat16 && dtype != DType::kFloat32) ||
+      (dtype != base::DType::kFloat16 && dtype != base::DType::kFloat32) ||
       !(values.flags() & py::array::c_style)) {
     throw py::type_error("values must be dense float16 or float32 of shape (rows, dim)");
   }
-  return Reader(make_float_reader(static_cast<const std::byte*>(values.data()), dtype,
-                                  values.shape(0), values.shape(1)),
+  return Reader(readers::make_float_reader(static_cast<const std::byte*>(values.data()), dtype,
+                                           values.shape(0), values.shape(1)),
                 {values});
 }
 
 Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, bool orthonormal,
                           const std::optional<Floats>& offset,
                           const std::optional<py::array>& scales, float gain, bool elu) {
-  Decoding decoding;
+  readers::Decoding decoding;
   decoding.elu = elu;
   decoding.map = decoder.map;
   decoding.orthonormal = orthonormal;
@@ -173,32 +173,33 @@ Reader transformed_reader(const Reader& latents, const PyLinearMap& decoder, boo
     decoding.offset.assign(offset->data(), offset->data() + offset->size());
   }
   if (scales) {
-    if (scales->size() != latents.rows() || dtype_of(scales->dtype()) != DType::kFloat16 ||
+    if (scales->size() != latents.rows() || dtype_of(scales->dtype()) != base::DType::kFloat16 ||
         !(scales->flags() & py::array::c_style)) {
       throw py::type_error("scales must be dense float16, one for each row");
     }
     decoding.scales = static_cast<const std::uint16_t*>(scales->data());
     arrays.push_back(*scales);
   }
-  return Reader(make_transformed_reader(latents.core(), std::move(decoding)), std::move(arrays));
+  return Reader(readers::make_transformed_reader(latents.core(), std::move(decoding)),
+                std::move(arrays));
 }
 
 Reader level_reader(const DenseArray<std::uint8_t>& codes, std::int64_t dim, int bits,
                     std::int64_t group, const Floats& levels) {
-  const LevelTable table{.values = levels.data(), .group = group, .bits = bits};
+  const codes::LevelTable table{.values = levels.data(), .group = group, .bits = bits};
   const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
-  if (rows < 1 || codes.shape(1) != row_bytes(dim, bits)) {
+  if (rows < 1 || codes.shape(1) != packing::row_bytes(dim, bits)) {
     throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
   }
   if (levels.size() != table.groups(dim) * table.count()) {
     throw py::type_error("levels must have shape (groups, 2**bits)");
   }
-  return Reader(make_level_reader(codes.data(), rows, dim, table), {codes});
+  return Reader(readers::make_level_reader(codes.data(), rows, dim, table), {codes});
 }
 
 Reader column_reader(const std::vector<const Reader*>& parts, const Ids& columns,
                      const Floats& scales, std::int64_t dim) {
-  std::vector<std::shared_ptr<const RowReader>> readers;
+  std::vector<std::shared_ptr<const readers::RowReader>> readers;
   std::vector<py::object> arrays;
   std::int64_t width = 0;
   for (const Reader* part : parts) {
@@ -213,14 +214,14 @@ Reader column_reader(const std::vector<const Reader*>& parts, const Ids& columns
       !std::all_of(to.begin(), to.end(), inside)) {
     throw py::type_error("columns and scales must fit the parts and the dimension");
   }
-  return Reader(make_column_reader(std::move(readers), to,
-                                   {scales.data(), static_cast<std::size_t>(width)}, dim),
+  return Reader(readers::make_column_reader(std::move(readers), to,
+                                            {scales.data(), static_cast<std::size_t>(width)}, dim),
                 std::move(arrays));
 }
 
 Reader product_reader(const DenseArray<std::uint8_t>& codes, std::int64_t parts, int bits,
                       const Floats& codebook) {
-  const ProductLayout layout = {
+  const codes::ProductLayout layout = {
       .dim = codebook.ndim() == 2 ? codebook.shape(1) : 0, .parts = parts, .bits = bits};
   const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
   if (bits < 1 || bits > 12 || parts < 1 || parts > layout.dim ||
@@ -230,7 +231,7 @@ Reader product_reader(const DenseArray<std::uint8_t>& codes, std::int64_t parts,
   if (rows < 1 || codes.shape(1) != layout.row_bytes()) {
     throw py::type_error("codes must have shape (rows, (parts * bits + 7) // 8)");
   }
-  return Reader(make_product_reader(codes.data(), rows, layout, codebook.data()), {codes});
+  return Reader(readers::make_product_reader(codes.data(), rows, layout, codebook.data()), {codes});
 }
 
 Reader additive_reader(const DenseArray<std::uint8_t>& codes, int bits, const Floats& codebooks) {
@@ -243,13 +244,13 @@ Reader additive_reader(const DenseArray<std::uint8_t>& codes, int bits, const Fl
   if (rows < 1 || codes.shape(1) != (stages * bits + 7) / 8) {
     throw py::type_error("codes must have shape (rows, (stages * bits + 7) // 8)");
   }
-  return Reader(
-      make_additive_reader(codes.data(), rows, codebooks.shape(2), stages, bits, codebooks.data()),
-      {codes, codebooks});
+  return Reader(readers::make_additive_reader(codes.data(), rows, codebooks.shape(2), stages, bits,
+                                              codebooks.data()),
+                {codes, codebooks});
 }
 
 Reader concatenated_reader(const std::vector<Reader>& parts) {
-  std::vector<std::shared_ptr<const RowReader>> readers;
+  std::vector<std::shared_ptr<const readers::RowReader>> readers;
   std::vector<py::object> arrays;
   for (const Reader& part : parts) {
     if (part.dim() != parts.front().dim()) throw py::type_error("parts must have one dimension");
@@ -257,7 +258,7 @@ Reader concatenated_reader(const std::vector<Reader>& parts) {
     arrays.insert(arrays.end(), part.arrays().begin(), part.arrays().end());
   }
   if (readers.empty()) throw py::type_error("there must be at least one part");
-  return Reader(make_concatenated_reader(std::move(readers)), std::move(arrays));
+  return Reader(readers::make_concatenated_reader(std::move(readers)), std::move(arrays));
 }
 
 }  // namespace
@@ -287,14 +288,14 @@ void bind_row_reader(py::module_& module) {
   module.def(
       "convert_rows",
       [](const py::array& rows, py::array& out, int threads) {
-        const MatrixView view = matrix_view(rows);
-        const DType dtype = dtype_of(out.dtype());
+        const base::MatrixView view = matrix_view(rows);
+        const base::DType dtype = dtype_of(out.dtype());
         if (out.size() != view.rows * view.dim || !(out.flags() & py::array::c_style)) {
           throw py::type_error("out must be dense and as large as the rows");
         }
         auto* to = static_cast<std::byte*>(out.mutable_data());
         const py::gil_scoped_release release;
-        convert_rows(view, dtype, to, threads);
+        readers::convert_rows(view, dtype, to, threads);
       },
       py::arg("rows"), py::arg("out").noconvert(), py::arg("threads"), "Rows as the type of out.");
   module.def("level_reader", &level_reader, py::arg("codes").noconvert(), py::arg("dim"),

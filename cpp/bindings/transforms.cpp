@@ -3,7 +3,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/linear_map.hpp"
-#include "emcomp/latents.hpp"
+#include "emcomp/transforms/latents.hpp"
 
 namespace emcomp::bindings {
 
@@ -28,30 +28,31 @@ Floats apply(const PyLinearMap& self, const Floats& rows) {
 void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap* decoder,
             const MaybeFloats& centre, const std::string& scaling, float gain,
             const MaybeFloats& importance, Floats& latents, MaybeHalves& scales, int threads) {
-  const MatrixView view = matrix_view(rows);
-  LatentMap map;
+  const base::MatrixView view = matrix_view(rows);
+  transforms::LatentMap map;
   map.encoder = encoder.map;
   map.gain = gain;
   if (decoder != nullptr) map.decoder = decoder->map;
   if (importance)
     map.importance.assign(importance->data(), importance->data() + importance->size());
   if (centre) map.centre.assign(centre->data(), centre->data() + centre->size());
-  map.scaling = scaling == "row"      ? LatentScaling::kRow
-                : scaling == "length" ? LatentScaling::kLength
-                                      : LatentScaling::kNone;
+  map.scaling = scaling == "row"      ? transforms::LatentScaling::kRow
+                : scaling == "length" ? transforms::LatentScaling::kLength
+                                      : transforms::LatentScaling::kNone;
   if (encoder.map->inputs() != view.dim || (centre && centre->size() != view.dim) ||
       (importance && importance->size() != encoder.map->outputs()) ||
       latents.size() != view.rows * encoder.map->outputs()) {
     throw py::type_error("encoder, centre, importance and latents must fit the rows");
   }
-  if (map.scaling == LatentScaling::kLength &&
+  if (map.scaling == transforms::LatentScaling::kLength &&
       (decoder == nullptr || map.decoder->outputs() != view.dim ||
        map.decoder->inputs() != encoder.map->outputs())) {
     throw py::type_error("scaling 'length' needs the decoder of the encoder's latents");
   }
   std::uint16_t* to_scales = nullptr;
-  if (map.scaling == LatentScaling::kRow) {
-    if (!scales || scales->size() != view.rows || dtype_of(scales->dtype()) != DType::kFloat16 ||
+  if (map.scaling == transforms::LatentScaling::kRow) {
+    if (!scales || scales->size() != view.rows ||
+        dtype_of(scales->dtype()) != base::DType::kFloat16 ||
         !(scales->flags() & py::array::c_style)) {
       throw py::type_error("scaling 'row' needs dense float16 scales, one for each row");
     }
@@ -59,7 +60,7 @@ void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap
   }
   float* to = latents.mutable_data();
   const py::gil_scoped_release release;
-  encode_latents(view, map, to, to_scales, threads);
+  transforms::encode_latents(view, map, to, to_scales, threads);
 }
 
 void activate(Floats& latents, const Floats& bias, int threads) {
@@ -71,21 +72,21 @@ void activate(Floats& latents, const Floats& bias, int threads) {
   const std::int64_t rows = latents.shape(0);
   const std::int64_t dim = latents.shape(1);
   const py::gil_scoped_release release;
-  activate_latents(to, rows, dim, from, threads);
+  transforms::activate_latents(to, rows, dim, from, threads);
 }
 
 double reweight(const py::array& rows, const PyLinearMap* projection, const MaybeFloats& weights,
                 Floats& out, int threads) {
-  const MatrixView view = matrix_view(rows);
+  const base::MatrixView view = matrix_view(rows);
   if (out.size() != view.rows * view.dim || (weights && weights->size() != view.rows) ||
       (projection != nullptr && projection->map->inputs() != view.dim)) {
     throw py::type_error("projection, weights and out must fit the rows");
   }
-  const LinearMap* map = projection == nullptr ? nullptr : projection->map.get();
+  const transforms::LinearMap* map = projection == nullptr ? nullptr : projection->map.get();
   const float* from = weights ? weights->data() : nullptr;
   float* to = out.mutable_data();
   const py::gil_scoped_release release;
-  return reweight_rows(view, map, from, to, threads);
+  return transforms::reweight_rows(view, map, from, to, threads);
 }
 
 }  // namespace
@@ -99,14 +100,15 @@ void bind_transforms(py::module_& module) {
       "dense_map",
       [](const Floats& matrix) {
         if (matrix.ndim() != 2) throw py::type_error("a map has two dimensions");
-        return PyLinearMap{make_dense_map(matrix.data(), matrix.shape(0), matrix.shape(1))};
+        return PyLinearMap{
+            transforms::make_dense_map(matrix.data(), matrix.shape(0), matrix.shape(1))};
       },
       py::arg("matrix").noconvert(), "The map of rows by a matrix (inputs, outputs).");
   module.def(
       "rotation",
       [](std::int64_t dim, std::uint64_t seed, bool inverse) {
         if (dim < 1) throw py::type_error("dim must be positive");
-        return PyLinearMap{make_rotation(dim, seed, inverse)};
+        return PyLinearMap{transforms::make_rotation(dim, seed, inverse)};
       },
       py::arg("dim"), py::arg("seed"), py::arg("inverse"), "A seeded orthogonal map.");
   module.def("encode_latents", &encode, py::arg("rows"), py::arg("encoder"), py::arg("decoder"),

@@ -1,8 +1,8 @@
-#include "emcomp/uniform.hpp"
+#include "emcomp/codes/uniform.hpp"
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/bit_packing.hpp"
+#include "emcomp/packing/bit_packing.hpp"
 
 namespace emcomp::bindings {
 
@@ -10,33 +10,33 @@ namespace {
 
 using Floats = DenseArray<float>;
 
-Floats row_steps(const py::array& matrix, int bits, std::int64_t group, Clipping clipping,
+Floats row_steps(const py::array& matrix, int bits, std::int64_t group, codes::Clipping clipping,
                  int threads) {
-  const MatrixView view = matrix_view(matrix);
+  const base::MatrixView view = matrix_view(matrix);
   Floats steps({view.rows, (view.dim + group - 1) / group});
   float* out = steps.mutable_data();
   const py::gil_scoped_release release;
-  choose_row_steps(view, bits, group, clipping, out, threads);
+  codes::choose_row_steps(view, bits, group, clipping, out, threads);
   return steps;
 }
 
 void encode(const py::array& matrix, std::int64_t first_row, int bits, std::int64_t group,
             const Floats& steps, bool by_row, bool stochastic, std::uint64_t seed,
             DenseArray<std::uint8_t>& codes, int threads) {
-  const MatrixView view = matrix_view(matrix);
+  const base::MatrixView view = matrix_view(matrix);
   const std::int64_t groups = (view.dim + group - 1) / group;
   if (steps.size() != (by_row ? view.rows * groups : groups)) {
     throw py::type_error("steps do not fit the matrix");
   }
   if (codes.ndim() != 2 || codes.shape(0) != view.rows ||
-      codes.shape(1) != row_bytes(view.dim, bits)) {
+      codes.shape(1) != packing::row_bytes(view.dim, bits)) {
     throw py::type_error("codes must have shape (rows, row_bytes(dim, bits))");
   }
   const float* from = steps.data();
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
-  encode_uniform(view, first_row, bits, {.group = group, .row_stride = by_row ? groups : 0}, from,
-                 {.stochastic = stochastic, .seed = seed}, to, threads);
+  codes::encode_uniform(view, first_row, bits, {.group = group, .row_stride = by_row ? groups : 0},
+                        from, {.stochastic = stochastic, .seed = seed}, to, threads);
 }
 
 }  // namespace
@@ -54,11 +54,11 @@ void bind_uniform(py::module_& module) {
   module.def(
       "find_nonfinite",
       [](const py::array& matrix, int threads) {
-        const MatrixView view = matrix_view(matrix);
-        NonFinite found;
+        const base::MatrixView view = matrix_view(matrix);
+        codes::NonFinite found;
         {
           const py::gil_scoped_release release;
-          found = find_nonfinite(view, threads);
+          found = codes::find_nonfinite(view, threads);
         }
         return py::make_tuple(found.first, found.count);
       },

@@ -5,11 +5,11 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "emcomp/binary_vectors.hpp"
-#include "emcomp/duplicates.hpp"
-#include "emcomp/errors.hpp"
-#include "emcomp/fasttext.hpp"
-#include "emcomp/text_vectors.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/vectors/binary_vectors.hpp"
+#include "emcomp/vectors/fasttext.hpp"
+#include "emcomp/vectors/text_vectors.hpp"
+#include "emcomp/words/duplicates.hpp"
 
 namespace emcomp::bindings {
 
@@ -23,23 +23,17 @@ std::span<const char> text_of(const Bytes& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(bytes.size())};
 }
 
-RowBlock row_block(Rows& rows) {
+vectors::RowBlock row_block(Rows& rows) {
   if (rows.ndim() != 2) throw py::type_error("expected a two-dimensional array");
   return {rows.mutable_data(), rows.shape(0), rows.shape(1)};
 }
 
-// The words must be sound: offsets from 0 to the number of bytes, never falling.
-WordView word_view(const Bytes& bytes, const Offsets& offsets) {
-  const WordView words{
+words::WordList word_list(const Bytes& bytes, const Offsets& offsets) {
+  const words::WordList words{
       {bytes.data(), static_cast<std::size_t>(bytes.size())},
       {offsets.data(), static_cast<std::size_t>(offsets.size())},
   };
-  bool sound = !words.offsets.empty() && words.offsets.front() == 0 &&
-               words.offsets.back() == words.bytes.size();
-  for (std::size_t i = 1; i < words.offsets.size(); ++i) {
-    sound = sound && words.offsets[i - 1] <= words.offsets[i];
-  }
-  if (!sound) throw InputError("the offsets of the words do not fit their bytes");
+  if (!words.is_sound()) throw InputError("the offsets of the words do not fit their bytes");
   return words;
 }
 
@@ -51,18 +45,18 @@ py::array_t<T> array_of(std::vector<T>&& values) {
   return py::array_t<T>(static_cast<py::ssize_t>(kept->size()), kept->data(), free);
 }
 
-py::tuple arrays_of(WordList&& words) {
+py::tuple arrays_of(words::WordBuffer&& words) {
   return py::make_tuple(array_of(std::move(words.bytes)), array_of(std::move(words.offsets)));
 }
 
 void bind_format(py::module_& module, const char* name,
-                 std::string (*format)(const MatrixView&, const WordView&, int)) {
+                 std::string (*format)(const base::MatrixView&, const words::WordList&, int)) {
   module.def(
       name,
       [format](const py::array& matrix, const Bytes& word_bytes, const Offsets& word_offsets,
                int threads) {
-        const MatrixView view = matrix_view(matrix);
-        const WordView words = word_view(word_bytes, word_offsets);
+        const base::MatrixView view = matrix_view(matrix);
+        const words::WordList words = word_list(word_bytes, word_offsets);
         if (words.size() != view.rows) throw InputError("each row needs one word");
         std::string text;
         {
@@ -77,7 +71,7 @@ void bind_format(py::module_& module, const char* name,
 
 struct FastTextFile {
   Bytes file;  // keeps the mapped matrix alive
-  FastTextModel model;
+  vectors::FastTextModel model;
 };
 
 }  // namespace
@@ -88,7 +82,7 @@ void bind_vectors(py::module_& module) {
       [](const Bytes& text, int threads) {
         const auto view = text_of(text);
         const py::gil_scoped_release release;
-        return count_lines(view, threads);
+        return vectors::count_lines(view, threads);
       },
       py::arg("text").noconvert(), py::arg("threads"));
 
@@ -96,26 +90,26 @@ void bind_vectors(py::module_& module) {
       "parse_lines",
       [](const Bytes& text, std::int64_t first_line, Rows out, int threads) {
         const auto view = text_of(text);
-        const RowBlock rows = row_block(out);
-        WordList words;
+        const vectors::RowBlock rows = row_block(out);
+        words::WordBuffer words;
         {
           const py::gil_scoped_release release;
-          words = parse_lines(view, first_line, rows, threads);
+          words = vectors::parse_lines(view, first_line, rows, threads);
         }
         return arrays_of(std::move(words));
       },
       py::arg("text").noconvert(), py::arg("first_line"), py::arg("out").noconvert(),
       py::arg("threads"));
 
-  bind_format(module, "format_lines", &format_lines);
-  bind_format(module, "format_binary", &format_binary);
+  bind_format(module, "format_lines", &vectors::format_lines);
+  bind_format(module, "format_binary", &vectors::format_binary);
 
   module.def(
       "check_words",
       [](const Bytes& word_bytes, const Offsets& word_offsets, bool spaces_allowed) {
-        const WordView words = word_view(word_bytes, word_offsets);
+        const words::WordList words = word_list(word_bytes, word_offsets);
         const py::gil_scoped_release release;
-        check_words(words, spaces_allowed);
+        vectors::check_words(words, spaces_allowed);
       },
       py::arg("word_bytes").noconvert(), py::arg("word_offsets").noconvert(),
       py::arg("spaces_allowed"));
@@ -123,11 +117,11 @@ void bind_vectors(py::module_& module) {
   module.def(
       "first_occurrences",
       [](const Bytes& word_bytes, const Offsets& word_offsets) {
-        const WordView words = word_view(word_bytes, word_offsets);
+        const words::WordList words = word_list(word_bytes, word_offsets);
         std::vector<std::int64_t> first;
         {
           const py::gil_scoped_release release;
-          first = first_occurrences(words);
+          first = words::first_occurrences(words);
         }
         return array_of(std::move(first));
       },
@@ -137,14 +131,14 @@ void bind_vectors(py::module_& module) {
       "read_binary_rows",
       [](const Bytes& file, std::int64_t position, std::int64_t first_row, Rows out, int threads) {
         const auto view = text_of(file);
-        const RowBlock rows = row_block(out);
+        const vectors::RowBlock rows = row_block(out);
         if (position < 0 || position > static_cast<std::int64_t>(view.size())) {
           throw InputError("the position is outside of the file");
         }
-        BinaryRows result;
+        vectors::BinaryRows result;
         {
           const py::gil_scoped_release release;
-          result = read_binary_rows(view, position, first_row, rows, threads);
+          result = vectors::read_binary_rows(view, position, first_row, rows, threads);
         }
         const auto [bytes, offsets] = std::pair(array_of(std::move(result.words.bytes)),
                                                 array_of(std::move(result.words.offsets)));
@@ -159,10 +153,10 @@ void bind_vectors(py::module_& module) {
         const auto view = text_of(window);
         // A vector longer than any file would overflow its number of bytes.
         if (dim < 1 || dim > (std::int64_t{1} << 60)) throw InputError("dim is out of range");
-        BinarySpan found;
+        vectors::WholeRows found;
         {
           const py::gil_scoped_release release;
-          found = whole_binary_rows(view, dim, most, at_end);
+          found = vectors::whole_binary_rows(view, dim, most, at_end);
         }
         return std::pair(found.rows, found.end);
       },
@@ -171,10 +165,10 @@ void bind_vectors(py::module_& module) {
   py::class_<FastTextFile>(module, "FastTextFile", py::module_local())
       .def(py::init([](const Bytes& file) {
              const auto view = text_of(file);
-             FastTextModel model;
+             vectors::FastTextModel model;
              {
                const py::gil_scoped_release release;
-               model = open_fasttext(view);
+               model = vectors::open_fasttext(view);
              }
              return FastTextFile{file, std::move(model)};
            }),
@@ -182,13 +176,14 @@ void bind_vectors(py::module_& module) {
       .def_property_readonly(
           "shape",
           [](const FastTextFile& self) { return std::pair(self.model.rows(), self.model.dim); })
-      .def("words", [](const FastTextFile& self) { return arrays_of(WordList(self.model.words)); })
+      .def("words",
+           [](const FastTextFile& self) { return arrays_of(words::WordBuffer(self.model.words)); })
       .def(
           "read",
           [](const FastTextFile& self, std::int64_t first, Rows out, int threads) {
-            const RowBlock rows = row_block(out);
+            const vectors::RowBlock rows = row_block(out);
             const py::gil_scoped_release release;
-            fasttext_rows(self.model, first, rows, threads);
+            vectors::fasttext_rows(self.model, first, rows, threads);
           },
           py::arg("first"), py::arg("out").noconvert(), py::arg("threads"));
 }

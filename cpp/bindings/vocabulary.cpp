@@ -1,4 +1,4 @@
-#include "emcomp/vocabulary.hpp"
+#include "emcomp/words/vocabulary.hpp"
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
-#include "emcomp/closest_words.hpp"
-#include "emcomp/errors.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/words/closest_words.hpp"
 
 namespace emcomp::bindings {
 
@@ -32,7 +32,7 @@ std::span<const T> span_of(const py::array_t<T, py::array::c_style>& array) {
 // The UTF-8 bytes of words, and the objects that hold them.
 class WordBytes {
  public:
-  Word operator()(py::handle word) {
+  std::string_view operator()(py::handle word) {
     if (PyUnicode_Check(word.ptr())) {
       Py_ssize_t size = 0;
       if (const char* text = PyUnicode_AsUTF8AndSize(word.ptr(), &size)) return as_word(text, size);
@@ -53,8 +53,8 @@ class WordBytes {
   }
 
  private:
-  static Word as_word(const char* text, Py_ssize_t size) {
-    return {reinterpret_cast<const std::uint8_t*>(text), static_cast<std::size_t>(size)};
+  static std::string_view as_word(const char* text, Py_ssize_t size) {
+    return {text, static_cast<std::size_t>(size)};
   }
 
   std::vector<py::object> held_;
@@ -62,7 +62,7 @@ class WordBytes {
 
 py::tuple pack_words(const py::tuple& words) {
   WordBytes bytes_of;
-  std::vector<Word> list;
+  std::vector<std::string_view> list;
   list.reserve(words.size());
   Offsets offsets(static_cast<py::ssize_t>(words.size()) + 1);
   std::uint64_t total = 0;
@@ -75,17 +75,17 @@ py::tuple pack_words(const py::tuple& words) {
   }
   Bytes bytes(static_cast<py::ssize_t>(total));
   std::uint8_t* out = bytes.mutable_data();
-  for (const Word word : list) out = std::copy(word.begin(), word.end(), out);
+  for (const std::string_view word : list) out = std::copy(word.begin(), word.end(), out);
   return py::make_tuple(bytes, offsets);
 }
 
 Slots build_index(const Bytes& bytes, const Offsets& offsets, int threads) {
-  const WordList words{span_of(bytes), span_of(offsets)};
+  const words::WordList words{span_of(bytes), span_of(offsets)};
   if (offsets.size() < 1) throw py::type_error("offsets has at least one entry");
-  Slots slots(index_slots(words.rows()));
+  Slots slots(words::index_slots(words.size()));
   const std::span<std::uint32_t> out(slots.mutable_data(), static_cast<std::size_t>(slots.size()));
   const py::gil_scoped_release release;
-  emcomp::build_index(words, out, threads);
+  words::build_index(words, out, threads);
   return slots;
 }
 
@@ -96,51 +96,48 @@ class VocabularyView {
       : bytes_(std::move(bytes)), offsets_(std::move(offsets)), slots_(std::move(slots)) {
     vocabulary_ = {{span_of(bytes_), span_of(offsets_)}, span_of(slots_)};
     if (offsets_.size() < 1) throw CorruptFileError("the vocabulary has no offsets");
-    if (slots_.size() != index_slots(vocabulary_.words.rows())) {
+    if (slots_.size() != words::index_slots(vocabulary_.words.size())) {
       throw CorruptFileError("the vocabulary's index has " + std::to_string(slots_.size()) +
-                             " slots, " + std::to_string(vocabulary_.words.rows()) +
+                             " slots, " + std::to_string(vocabulary_.words.size()) +
                              " words need " +
-                             std::to_string(index_slots(vocabulary_.words.rows())));
+                             std::to_string(words::index_slots(vocabulary_.words.size())));
     }
   }
 
-  std::int64_t rows() const { return vocabulary_.words.rows(); }
+  std::int64_t rows() const { return vocabulary_.words.size(); }
 
   py::object find(py::handle word) const {
     WordBytes bytes_of;
-    const std::optional<std::int64_t> row = emcomp::find(vocabulary_, bytes_of(word));
+    const std::optional<std::int64_t> row = words::find(vocabulary_, bytes_of(word));
     return row ? py::object(py::int_(*row)) : py::object(py::none());
   }
 
   py::array_t<std::int64_t> find_many(const py::tuple& words, int threads) const {
     WordBytes bytes_of;
-    std::vector<Word> list;
+    std::vector<std::string_view> list;
     list.reserve(words.size());
     for (const py::handle word : words) list.push_back(bytes_of(word));
     py::array_t<std::int64_t> rows(static_cast<py::ssize_t>(list.size()));
     const std::span<std::int64_t> out(rows.mutable_data(), list.size());
     const py::gil_scoped_release release;
-    emcomp::find_many(vocabulary_, list, out, threads);
+    words::find_many(vocabulary_, list, out, threads);
     return rows;
   }
 
-  py::bytes word(std::int64_t row) const {
-    const Word word = vocabulary_.words.word(row);
-    return {reinterpret_cast<const char*>(word.data()), word.size()};
-  }
+  py::bytes word(std::int64_t row) const { return py::bytes(vocabulary_.words[row]); }
 
   std::vector<std::int64_t> closest(py::handle word, int count, int threads) const {
     WordBytes bytes_of;
-    const Word bytes = bytes_of(word);
+    const std::string_view bytes = bytes_of(word);
     const py::gil_scoped_release release;
-    return closest_words(vocabulary_.words, bytes, count, threads);
+    return words::closest_words(vocabulary_.words, bytes, count, threads);
   }
 
  private:
   Bytes bytes_;
   Offsets offsets_;
   Slots slots_;
-  Vocabulary vocabulary_;
+  words::Vocabulary vocabulary_;
 };
 
 }  // namespace

@@ -14,24 +14,25 @@
 #include <system_error>
 #include <vector>
 
-#include "emcomp/errors.hpp"
-#include "emcomp/lookup.hpp"
-#include "emcomp/mapped_file.hpp"
-#include "emcomp/parallel.hpp"
-#include "emcomp/table_file.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/base/parallel.hpp"
+#include "emcomp/file/mapped_file.hpp"
+#include "emcomp/file/table_file.hpp"
+#include "emcomp/readers/lookup.hpp"
 
 static_assert(std::endian::native == std::endian::little, "tensors are used as they lie in files");
 
 // A mapped file and the table over it.
 struct emcomp_table {
-  explicit emcomp_table(const char* path) : file(path), opened(emcomp::open_table(file.bytes())) {}
+  explicit emcomp_table(const char* path)
+      : file(path), opened(emcomp::file::open_table(file.bytes())) {}
 
-  const emcomp::RowReader& reader() const { return *opened.reader; }
+  const emcomp::readers::RowReader& reader() const { return *opened.reader; }
   std::int64_t rows() const { return reader().rows(); }
   std::size_t dim() const { return static_cast<std::size_t>(reader().dim()); }
 
-  emcomp::MappedFile file;
-  emcomp::TableFile opened;
+  emcomp::file::MappedFile file;
+  emcomp::file::TableFile opened;
 };
 
 namespace emcomp::library {
@@ -76,7 +77,7 @@ emcomp_status guarded(Work work, const char* context = "") noexcept {
 
 int resolved(int threads) {
   if (threads < 0) throw InputError("threads must not be negative");
-  return threads == 0 ? default_threads() : threads;
+  return threads == 0 ? base::default_threads() : threads;
 }
 
 std::string out_of_range(std::int64_t row, std::int64_t rows) {
@@ -85,7 +86,7 @@ std::string out_of_range(std::int64_t row, std::int64_t rows) {
 }
 
 emcomp_status check_ids(const emcomp_table& table, std::span<const std::int64_t> ids) {
-  const std::int64_t bad = find_bad_id(ids, table.rows());
+  const std::int64_t bad = readers::find_bad_id(ids, table.rows());
   if (bad < 0) return EMCOMP_OK;
   return fail(EMCOMP_OUT_OF_RANGE, out_of_range(ids[static_cast<std::size_t>(bad)], table.rows()) +
                                        " (at position " + std::to_string(bad) + " of the ids)");
@@ -139,7 +140,7 @@ void close(emcomp_table* table) { const std::unique_ptr<emcomp_table> last(table
 
 emcomp_status verify(const emcomp_table* table) {
   return guarded([&] {
-    verify_tensors(table->opened.container);
+    file::verify_tensors(table->opened.container);
     return EMCOMP_OK;
   });
 }
@@ -155,8 +156,8 @@ emcomp_status lookup(const emcomp_table* table, const std::int64_t* ids, std::si
     const std::span<const std::int64_t> wanted(ids, count);
     if (const auto bad = check_out(*table, count, out_size)) return bad;
     if (const auto bad = check_ids(*table, wanted)) return bad;
-    gather_rows(table->reader(), wanted, DType::kFloat32, reinterpret_cast<std::byte*>(out),
-                resolved(threads));
+    readers::gather_rows(table->reader(), wanted, base::DType::kFloat32,
+                         reinterpret_cast<std::byte*>(out), resolved(threads));
     return EMCOMP_OK;
   });
 }
@@ -174,10 +175,10 @@ emcomp_status bag(const emcomp_table* table, const std::int64_t* ids, std::size_
     if (const auto bad = check_out(*table, bags, out_size)) return bad;
     if (const auto bad = check_offsets(starts, count)) return bad;
     if (const auto bad = check_ids(*table, wanted)) return bad;
-    const BagMode how = mode == EMCOMP_SUM    ? BagMode::kSum
-                        : mode == EMCOMP_MEAN ? BagMode::kMean
-                                              : BagMode::kMax;
-    reduce_bags(table->reader(), wanted, starts, weights, how, out, resolved(threads));
+    const readers::BagMode how = mode == EMCOMP_SUM    ? readers::BagMode::kSum
+                                 : mode == EMCOMP_MEAN ? readers::BagMode::kMean
+                                                       : readers::BagMode::kMax;
+    readers::reduce_bags(table->reader(), wanted, starts, weights, how, out, resolved(threads));
     return EMCOMP_OK;
   });
 }
@@ -191,8 +192,8 @@ emcomp_status similar(const emcomp_table* table, const float* query, std::size_t
       return invalid("a query must be " + std::to_string(table->dim()) + " finite numbers");
     }
     *found = std::min(k, static_cast<std::size_t>(table->rows()));
-    most_similar(table->reader(), query, 1, static_cast<std::int64_t>(*found), rows, cosines,
-                 resolved(threads));
+    readers::most_similar(table->reader(), query, 1, static_cast<std::int64_t>(*found), rows,
+                          cosines, resolved(threads));
     return EMCOMP_OK;
   });
 }
@@ -228,8 +229,7 @@ emcomp_status find_word(const emcomp_table* table, const char* word, std::size_t
                         std::int64_t* row) {
   return guarded([&]() -> emcomp_status {
     if (!table->opened.words) return fail(EMCOMP_UNKNOWN_WORD, "the table has no words");
-    const auto found =
-        find(*table->opened.words, {reinterpret_cast<const std::uint8_t*>(word), length});
+    const auto found = words::find(*table->opened.words, {word, length});
     if (!found) {
       std::string printed(word, length);
       std::replace(printed.begin(), printed.end(), '\0', '?');
@@ -245,8 +245,8 @@ emcomp_status word(const emcomp_table* table, std::int64_t row, const char** wor
   return guarded([&]() -> emcomp_status {
     if (!table->opened.words) return invalid("the table has no words");
     if (const auto bad = check_ids(*table, {&row, 1})) return bad;
-    const Word bytes = table->opened.words->words.word(row < 0 ? row + table->rows() : row);
-    *word = reinterpret_cast<const char*>(bytes.data());
+    const std::string_view bytes = table->opened.words->words[row < 0 ? row + table->rows() : row];
+    *word = bytes.data();
     *length = bytes.size();
     return EMCOMP_OK;
   });

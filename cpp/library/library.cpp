@@ -22,7 +22,8 @@ struct Module {
 };
 
 std::string choose_level() {
-  const std::vector<std::string> available = emcomp::isa::available_levels();
+  const std::vector<std::string> available =
+      emcomp::isa::runnable_levels(emcomp::isa::split_levels(EMCOMP_BUILT_LEVELS));
   const char* wanted = std::getenv("EMCOMP_ISA");
   if (wanted == nullptr || *wanted == '\0') return available.empty() ? "" : available.back();
   const bool known = std::find(available.begin(), available.end(), wanted) != available.end();

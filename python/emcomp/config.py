@@ -39,6 +39,7 @@ def show_config(mode: str = "stdout") -> Configuration | None:
     configuration: Configuration = {
         "emcomp": _native.VERSION,
         "level": _native.LEVEL,
+        "levels built": _native.built_levels(),
         "levels available": _native.available_levels(),
         "threads": resolve_threads(),
         "numpy": np.__version__,

@@ -16,10 +16,10 @@
 #include <string>
 #include <vector>
 
-#include "emcomp/checksum.hpp"
-#include "emcomp/errors.hpp"
-#include "emcomp/lookup.hpp"
-#include "emcomp/table_file.hpp"
+#include "emcomp/base/checksum.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/file/table_file.hpp"
+#include "emcomp/readers/lookup.hpp"
 #include "mutate.hpp"
 
 namespace {
@@ -49,7 +49,7 @@ struct Seed {
 Seed seed_from(const std::string& file) {
   Seed seed{.file = file, .names = {}, .places = {}};
   const Exact bytes(file);
-  for (const auto& [name, tensor] : read_container(bytes.span()).tensors) {
+  for (const auto& [name, tensor] : file::read_container(bytes.span()).tensors) {
     seed.names.push_back(name);
     seed.places.emplace_back(tensor.bytes.data() - bytes.span().data(), tensor.bytes.size());
   }
@@ -65,7 +65,7 @@ void put_digits(std::string& file, const std::string& before, std::uint64_t valu
 }
 
 std::uint64_t sum_of(const std::string& file, std::size_t first, std::size_t size) {
-  return checksum({reinterpret_cast<const std::uint8_t*>(file.data()) + first, size});
+  return base::checksum({reinterpret_cast<const std::uint8_t*>(file.data()) + first, size});
 }
 
 // Right checksums for a file whose tensors are where they were.
@@ -86,8 +86,8 @@ void repair(std::string& file, const Seed& seed) {
   put_digits(file, before, sum_of(file, 0, 8 + length));
 }
 
-void use(const TableFile& table) {
-  const RowReader& reader = *table.reader;
+void use(const file::TableFile& table) {
+  const readers::RowReader& reader = *table.reader;
   constexpr std::int64_t kMost = 1 << 16;
   const std::int64_t count =
       std::max<std::int64_t>(1, std::min<std::int64_t>(reader.rows(), kMost / reader.dim()));
@@ -98,23 +98,24 @@ void use(const TableFile& table) {
   }
   const auto dim = static_cast<std::size_t>(reader.dim());
   std::vector<float> out(ids.size() * dim);
-  gather_rows(reader, ids, DType::kFloat32, reinterpret_cast<std::byte*>(out.data()), 1);
+  readers::gather_rows(reader, ids, base::DType::kFloat32, reinterpret_cast<std::byte*>(out.data()),
+                       1);
   const std::vector<std::int64_t> offsets = {0, static_cast<std::int64_t>(ids.size() / 2)};
   std::vector<float> bags(2 * dim);
-  for (const BagMode mode : {BagMode::kSum, BagMode::kMean, BagMode::kMax}) {
-    reduce_bags(reader, ids, offsets, nullptr, mode, bags.data(), 1);
+  for (const readers::BagMode mode :
+       {readers::BagMode::kSum, readers::BagMode::kMean, readers::BagMode::kMax}) {
+    readers::reduce_bags(reader, ids, offsets, nullptr, mode, bags.data(), 1);
   }
   if (reader.rows() * reader.dim() > kMost) return;
   std::int64_t row = 0;
   double cosine = 0.0;
-  most_similar(reader, out.data(), 1, 1, &row, &cosine, 1);
+  readers::most_similar(reader, out.data(), 1, 1, &row, &cosine, 1);
 }
 
-void use_words(const Vocabulary& words) {
-  const std::uint8_t missing[] = {'x', 'y'};
-  find(words, missing);
-  for (std::int64_t row = 0; row < words.words.rows(); ++row) {
-    find(words, words.words.word(row));
+void use_words(const words::Vocabulary& words) {
+  words::find(words, "xy");
+  for (std::int64_t row = 0; row < words.words.size(); ++row) {
+    words::find(words, words.words[row]);
   }
 }
 
@@ -186,10 +187,10 @@ int main(int argc, char** argv) {
     if (mutator.below(4) != 0) repair(mutated, seed);
     const Exact file(mutated);
     attempt([&] {
-      const TableFile table = open_table(file.span());
+      const file::TableFile table = file::open_table(file.span());
       ++opened;
       use(table);
-      attempt([&] { verify_tensors(table.container); });
+      attempt([&] { file::verify_tensors(table.container); });
       if (table.words) use_words(*table.words);
       ++used;
     });

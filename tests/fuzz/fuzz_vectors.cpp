@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "emcomp/binary_vectors.hpp"
-#include "emcomp/duplicates.hpp"
-#include "emcomp/errors.hpp"
-#include "emcomp/fasttext.hpp"
-#include "emcomp/text_vectors.hpp"
+#include "emcomp/base/errors.hpp"
+#include "emcomp/vectors/binary_vectors.hpp"
+#include "emcomp/vectors/fasttext.hpp"
+#include "emcomp/vectors/text_vectors.hpp"
+#include "emcomp/words/duplicates.hpp"
 #include "mutate.hpp"
 
 namespace {
@@ -51,7 +51,7 @@ std::string fasttext_file(bool pruned) {
   const std::vector<std::string> words = {"</s>", "the", "gr\xc3\xb6\xc3\x9f", "b"};
   std::string file;
   for (const std::int32_t value :
-       {kFastTextMagic, 12, kDim, 5, 5, 1, 5, 1, 2, 2, kBuckets, 2, 4, 100}) {
+       {vectors::kFastTextMagic, 12, kDim, 5, 5, 1, 5, 1, 2, 2, kBuckets, 2, 4, 100}) {
     append(file, value);
   }
   append(file, 1e-4);
@@ -75,26 +75,24 @@ std::string fasttext_file(bool pruned) {
 
 std::int64_t accepted = 0;
 
-WordView view(const WordList& words) { return {words.bytes, words.offsets}; }
-
 void read_as_text(std::span<const char> file, std::int64_t dim) {
-  const std::int64_t rows = count_lines(file, 1);
+  const std::int64_t rows = vectors::count_lines(file, 1);
   std::vector<float> values(static_cast<std::size_t>(rows * dim));
-  const RowBlock out{values.data(), rows, dim};
-  const WordList words = parse_lines(file, 1, out, 1);
-  first_occurrences(view(words));
+  const vectors::RowBlock out{values.data(), rows, dim};
+  const words::WordBuffer words = vectors::parse_lines(file, 1, out, 1);
+  words::first_occurrences(words.list());
   // What was read can be written and reads the same.
-  check_words(view(words), true);
-  const MatrixView matrix{reinterpret_cast<const std::byte*>(values.data()),
-                          rows,
-                          dim,
-                          dim * 4,
-                          4,
-                          DType::kFloat32,
-                          false};
-  const std::string text = format_lines(matrix, view(words), 1);
+  vectors::check_words(words.list(), true);
+  const base::MatrixView matrix{reinterpret_cast<const std::byte*>(values.data()),
+                                rows,
+                                dim,
+                                dim * 4,
+                                4,
+                                base::DType::kFloat32,
+                                false};
+  const std::string text = vectors::format_lines(matrix, words.list(), 1);
   std::vector<float> again(values.size());
-  const WordList words_again = parse_lines(text, 1, {again.data(), rows, dim}, 1);
+  const words::WordBuffer words_again = vectors::parse_lines(text, 1, {again.data(), rows, dim}, 1);
   if (words_again.bytes != words.bytes || words_again.offsets != words.offsets) std::abort();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool both_nan = values[i] != values[i] && again[i] != again[i];
@@ -105,13 +103,13 @@ void read_as_text(std::span<const char> file, std::int64_t dim) {
 void read_as_binary(std::span<const char> file, std::int64_t dim) {
   const std::int64_t rows = 1 + static_cast<std::int64_t>(file.size()) / (dim * 4 + 8);
   std::vector<float> values(static_cast<std::size_t>(rows * dim));
-  read_binary_rows(file, 0, 0, {values.data(), rows, dim}, 1);
+  vectors::read_binary_rows(file, 0, 0, {values.data(), rows, dim}, 1);
 }
 
 void read_as_fasttext(std::span<const char> file) {
-  const FastTextModel model = open_fasttext(file);
+  const vectors::FastTextModel model = vectors::open_fasttext(file);
   std::vector<float> values(static_cast<std::size_t>(model.rows() * model.dim));
-  fasttext_rows(model, 0, {values.data(), model.rows(), model.dim}, 1);
+  vectors::fasttext_rows(model, 0, {values.data(), model.rows(), model.dim}, 1);
 }
 
 template <class Read>
