@@ -83,7 +83,7 @@ def test_decoded_block_by_block(both, monkeypatch):
         (7, 7),
         (14, 6),
     ]
-    monkeypatch.setattr(DecodedRows.pieces, "__defaults__", (4 * 24 * 7, 1))
+    monkeypatch.setattr(DecodedRows.blocks, "__defaults__", (4 * 24 * 7, 1))
     np.testing.assert_allclose(rows[1:] @ VECTOR, X[1:] @ VECTOR, atol=1e-5)
 
 
