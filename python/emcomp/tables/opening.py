@@ -15,7 +15,8 @@ from emcomp.io.sources.base import Source, as_source
 from emcomp.io.sources.opening import only_streams, open_source
 from emcomp.tables import container
 from emcomp.tables.origin import Origin
-from emcomp.tables.sharded import INDEX, open_sharded
+from emcomp.tables.shard_index import INDEX
+from emcomp.tables.sharded import open_sharded
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
