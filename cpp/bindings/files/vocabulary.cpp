@@ -1,32 +1,27 @@
 #include "emcomp/words/vocabulary.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/base/errors.hpp"
 #include "emcomp/words/closest_words.hpp"
 
 namespace emcomp::bindings {
 
-namespace py = pybind11;
-
 namespace {
 
-using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
-using Offsets = py::array_t<std::uint64_t, py::array::c_style>;
-using Slots = py::array_t<std::uint32_t, py::array::c_style>;
+using Bytes = DenseArray<std::uint8_t>;
+using Offsets = DenseArray<std::uint64_t>;
+using Slots = DenseArray<std::uint32_t>;
 
 template <class T>
-std::span<const T> span_of(const py::array_t<T, py::array::c_style>& array) {
+std::span<const T> span_of(const DenseArray<T>& array) {
   if (array.ndim() != 1) throw py::type_error("expected a one-dimensional array");
-  return {array.data(), static_cast<std::size_t>(array.size())};
+  return entries(array);
 }
 
 // The UTF-8 bytes of words, and the objects that hold them.
