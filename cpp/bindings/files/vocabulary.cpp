@@ -121,11 +121,11 @@ class VocabularyView {
 
   py::bytes word(std::int64_t row) const { return py::bytes(vocabulary_.words[row]); }
 
-  std::vector<std::int64_t> closest(py::handle word, int count, int threads) const {
+  std::vector<std::int64_t> closest(py::handle word, int count) const {
     WordBytes bytes_of;
     const std::string_view bytes = bytes_of(word);
     const py::gil_scoped_release release;
-    return words::closest_words(vocabulary_.words, bytes, count, threads);
+    return words::closest_words(vocabulary_.words, bytes, count);
   }
 
  private:
@@ -153,7 +153,7 @@ void bind_vocabulary(py::module_& module) {
            "The rows of words, -1 where a word is not there.")
       .def("word", &VocabularyView::word, py::arg("row"), "The bytes of the word of a row.")
       .def("closest", &VocabularyView::closest, py::arg("word"), py::arg("count"),
-           py::arg("threads"), "Rows of the nearest words by edit distance, nearest first.");
+           "Rows of the nearest words, nearest first.");
 }
 
 }  // namespace emcomp::bindings
