@@ -24,7 +24,7 @@ class Vocabulary(Sequence[str]):
     """Distinct words by row, with a hash index, all of it in three arrays that a file can hold.
 
     The arrays are used as they are, mapped from a file or not; making a Vocabulary of them costs
-    the same for one word and for many millions. WordList are bytes; as ``str`` they are UTF-8 in which
+    the same for one word and for many millions. Words are bytes; as ``str`` they are UTF-8 in which
     a byte that is not UTF-8 is a lone surrogate ("surrogateescape"). Any number of threads may use
     a Vocabulary.
     """
