@@ -25,7 +25,7 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import TRAINABLE, refuse_nonfinite, refuse_outside
 
 PRESETS: Mapping[str, TrainingSettings] = {
     "published": TrainingSettings(
@@ -181,7 +181,7 @@ class DeepCompositionalCodes(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        refuse_outside(f"codec {self}", refuse_nonfinite(source, engine), *TRAINABLE)
         rows = sampled(source, self.sample, self.seed, engine)
         layout = self.layout(source.shape)
         settings = self.settings

@@ -91,7 +91,12 @@ class FittedFloat(FittedCodec):
         """
         values = out["values"]
         _core.convert_rows(block.rows, values, threads)
-        found, count = _core.find_nonfinite(values, threads)
+        found, count, largest = _core.find_nonfinite(values, threads)
+        if largest == 0 and np.any(block.rows):
+            raise InputError(
+                f"rows {block.first} to {block.first + len(block.rows)} are smaller than any number "
+                f"of {values.dtype}; use float:32, or multiply the table by a power of two"
+            )
         if count:
             row, column = divmod(found, values.shape[1])
             raise InputError(

@@ -18,7 +18,7 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import ArraySource, Block, Source, blocks
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import InUnit, in_unit, refuse_nonfinite, unit_of
 
 _PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
 
@@ -93,12 +93,15 @@ class ProductQuantization(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        if unit != 1.0:
+            source = InUnit(source, unit)
         if self.sample < source.shape[0]:
             source = ArraySource(sampled(source, self.sample, self.seed, engine))
             engine = Engine(engine.threads, engine.progress)
         codebook = self.start(source, engine)
-        return FittedProduct(self, self.improve(codebook, source, self.iterations, engine))
+        codebook = self.improve(codebook, source, self.iterations, engine)
+        return FittedProduct(self, codebook * np.float32(unit))
 
     def start(self, source: Source, engine: Engine) -> NDArray[np.float32]:
         """A codebook to start k-means from."""
@@ -188,15 +191,17 @@ class FittedProduct(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebook": codebook}
+        self._unit = unit_of(float(np.abs(codebook).max()))
+        self._codebook = np.ascontiguousarray(in_unit(codebook, self._unit))
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each part of a row to its nearest codeword."""
         _core.encode_product(
-            block.rows,
+            in_unit(block.rows, self._unit),
             block.first,
             self.codec.parts,
             self.codec.bits,
-            self.shared_tensors["codebook"],
+            self._codebook,
             out["codes"],
             threads,
         )

@@ -18,7 +18,7 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
 
 
 @register
@@ -92,8 +92,8 @@ class ResidualQuantization(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
-        rows = sampled(source, self.sample, self.seed, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        rows = in_unit(sampled(source, self.sample, self.seed, engine), unit)
         trainer = _core.ResidualTrainer(rows, self.stages, self.bits, self.beam)
         for stage in range(self.stages):
             engine.progress("fit", stage * len(rows) // self.stages, len(rows))
@@ -103,7 +103,7 @@ class ResidualQuantization(Codec):
             trainer.refine(engine.threads)
             if trainer.error < error:
                 error, codebooks = trainer.error, trainer.codebooks
-        return FittedResidual(self, codebooks)
+        return FittedResidual(self, codebooks * np.float32(unit))
 
     def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
         """One to check the rows, one to draw the sample."""
@@ -143,13 +143,15 @@ class FittedResidual(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebooks": codebooks}
+        self._unit = unit_of(float(np.abs(codebooks).max()))
         self._encoder: _core.ResidualEncoder | None = None  # made when first needed
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each row as the best sum of codewords that the beam finds."""
         if self._encoder is None:
-            codebooks = self.shared_tensors["codebooks"]
+            codebooks = in_unit(self.shared_tensors["codebooks"], self._unit)
             self._encoder = _core.ResidualEncoder(
                 codebooks, self.codec.bits, self.codec.beam, threads
             )
-        self._encoder.encode(block.rows, block.first, out["codes"], threads)
+        rows = in_unit(block.rows, self._unit)
+        self._encoder.encode(rows, block.first, out["codes"], threads)

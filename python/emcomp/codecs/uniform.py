@@ -148,7 +148,8 @@ class Uniform(Codec):
         if isinstance(statistic, _core.ColumnHistograms):
             steps = statistic.steps(self.bits, self.clipping(), engine.threads)
         else:
-            steps = np.array([statistic.step(self.bits, self.clipping())], np.float32)
+            with np.errstate(over="ignore"):  # a step beyond float32 is refused by its codec
+                steps = np.array([statistic.step(self.bits, self.clipping())]).astype(np.float32)
         return FittedUniform(self, dim, self.stored_steps(steps))
 
     def empty_histogram(self, dim: int) -> _core.ColumnHistograms | _core.ValueHistogram:

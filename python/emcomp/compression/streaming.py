@@ -23,6 +23,7 @@ from emcomp import _core
 from emcomp._support.atomic_files import TEMPORARY, atomic_write, remove_leftovers
 from emcomp._support.locks import LOCK, only_writer
 from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate
+from emcomp.codecs.checks import refuse_infinite_rows, refuse_overflow
 from emcomp.compression.planning import CompressionPlan
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
@@ -106,6 +107,8 @@ class EncodeShard:
         """Add up what a block lost, block by block through one small array."""
         tensors = {**encoded, **self.fitted.shared_tensors}
         table = CompressedEmbedding(self.fitted.codec, rows.shape, tensors)
+        shared = self.fitted.shared_tensors
+        refuse_infinite_rows(self.fitted.codec, shared, (block.rows for block in table.blocks()))
         for first in range(0, len(rows), len(decoded)):
             some = rows[first : first + len(decoded)]
             out = decoded[: len(some)]
@@ -327,7 +330,9 @@ def _check_sources(folder: Path, shards: Iterable[Shard], source: Source, engine
 def _fit(folder: Path, source: Source, codec: Codec, engine: Engine) -> FittedCodec:
     """The fit that is kept, or a new one."""
     if not (folder / FIT).exists():
-        write_fit(folder, codec.fit(source, engine))
+        fitted = codec.fit(source, engine)
+        refuse_overflow(fitted)
+        write_fit(folder, fitted)
     # Whoever resumes has it from the file, so everybody does.
     kept = read_fit(folder)
     return codec.resolved(source.shape).restore(source.shape[1], kept.tensors, kept.info)

@@ -27,7 +27,7 @@ from emcomp.codecs.floats import Float
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source, block_rows
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import refuse_nonfinite, refuse_outside
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""
@@ -138,6 +138,11 @@ class LinearTransform(Transform):
         """Whether ELU is taken of the entries of decoded rows."""
         return False
 
+    @property
+    def entries(self) -> tuple[float, float]:
+        """Range in which the largest entry of a table must lie: latents are sums of entries."""
+        return 0.0, 1e36
+
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
         return dim
@@ -241,7 +246,7 @@ class Transformed(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        refuse_outside(f"codec {self}", refuse_nonfinite(source, engine), *self.transform.entries)
         transform = self.transform.fit(source, engine)
         latents = self.latents.fit(LatentSource(source, transform, engine.threads), engine)
         return FittedTransformed(self, transform, latents)

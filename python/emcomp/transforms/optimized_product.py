@@ -17,7 +17,7 @@ from emcomp.codecs.product import FittedProduct, ProductQuantization
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.io.sources.base import ArraySource, Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
 from emcomp.statistics.row_sums import Matrix, View, pair_sums
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
@@ -66,8 +66,8 @@ class OptimizedProductQuantization(ProductQuantization):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
-        rows = sampled(source, self.sample, self.seed, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        rows = in_unit(sampled(source, self.sample, self.seed, engine), unit)
         local, quiet = Engine(engine.threads, engine.progress), Engine(engine.threads)
         rotation = self._first_rotation(ArraySource(rows), quiet)
         latents = _rotated(rows, rotation, engine.threads)
@@ -79,7 +79,7 @@ class OptimizedProductQuantization(ProductQuantization):
             rotation = _nearest_rotation(rows, coded, quiet)
             latents = _rotated(rows, rotation, engine.threads)
         tensors = {
-            "codebook": self.improve(codebook, latents, self.iterations, local),
+            "codebook": self.improve(codebook, latents, self.iterations, local) * np.float32(unit),
             "map": stored_map(rotation.T, self.map_dtype),
             ENCODER: rotation.astype(np.float32),
         }
