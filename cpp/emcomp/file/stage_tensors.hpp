@@ -35,6 +35,9 @@ struct StageTensors {
   std::int64_t size(std::size_t which, std::size_t count) const;
   int bits(std::size_t which, std::size_t count, std::int64_t most) const;
 
+  // The value of an option that takes one of two, or `first` where it is left out.
+  std::string choice(const std::string& key, std::string_view first, std::string_view second) const;
+
   // The number of columns that an option `granularity` is.
   std::int64_t group(std::int64_t dim) const;
 
@@ -46,10 +49,14 @@ struct StageTensors {
   base::DType dtype(const std::string& name) const;
 
   const std::uint8_t* codes(std::int64_t rows, std::int64_t row_bytes) const;
-  const float* floats(const std::string& name, const Shape& shape) const;
 
-  // The map to rows of dim columns, from at most as many latents.
-  std::shared_ptr<const transforms::LinearMap> dense_map(std::int64_t dim) const;
+  // Numbers that all rows share, which must be finite.
+  const float* floats(const std::string& name, const Shape& shape) const;
+  const Tensor& halves_or_floats(const std::string& name, const Shape& shape) const;
+
+  // The map from latents to rows of dim columns.
+  std::shared_ptr<const transforms::LinearMap> dense_map(std::int64_t latents,
+                                                         std::int64_t dim) const;
 };
 
 }  // namespace emcomp::file
