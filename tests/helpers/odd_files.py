@@ -97,13 +97,15 @@ def build(parts: Parts, edit: Callable[[bytes], bytes] = lambda text: text) -> b
     """The file of some parts; ``edit`` changes the text of the header."""
     entries: dict[str, Any] = {}
     data = b""
-    for number, (name, tensor) in enumerate(parts.tensors.items()):
+    number = 0
+    for name, tensor in parts.tensors.items():
         if len(data) % 64:
             padding = parts.paddings.get(number, bytes(-len(data) % 64))
             places = [len(data), len(data) + len(padding)]
             shape = [len(padding)]
             entries[f"padding.{number}"] = {"dtype": "U8", "shape": shape, "data_offsets": places}
             data += padding
+            number += 1
         places = [len(data), len(data) + len(tensor.data)]
         entries[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": places}
         data += tensor.data

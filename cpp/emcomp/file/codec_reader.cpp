@@ -1,6 +1,7 @@
 #include "emcomp/file/codec_reader.hpp"
 
 #include <charconv>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,19 +72,28 @@ class CodecReader {
   CodecReader(std::string_view codec, std::int64_t rows, const Tensors& tensors)
       : stages_(parse_codec_string(codec)), rows_(rows), tensors_(tensors) {}
 
+  ReaderPointer read_rows(std::int64_t dim) {
+    ReaderPointer reader = read(0, dim, kTransformPrefix);
+    for (const auto& [name, tensor] : tensors_) {
+      if (used_.contains(name) || name.starts_with("vocabulary.")) continue;
+      throw FormatError("the tensor '" + name + "' belongs to no part of the codec");
+    }
+    return reader;
+  }
+
+ private:
   // The reader of rows with `dim` columns that stage `index` and those after it have encoded.
   // `prefix` is that of the tensors of transforms.
-  ReaderPointer read(std::size_t index, std::int64_t dim, const std::string& prefix) const {
-    const StageTensors from{index < stages_.size() ? stages_[index] : kept_, tensors_, ""};
+  ReaderPointer read(std::size_t index, std::int64_t dim, const std::string& prefix) {
+    const StageTensors from{index < stages_.size() ? stages_[index] : kept_, tensors_, "", used_};
     if (const MakeReader make = find_quantizer(from.stage.name); make != nullptr) {
       from.check(index + 1 >= stages_.size(), "it encodes rows and must come last");
       return make(from, rows_, dim);
     }
-    return transformed({from.stage, tensors_, prefix}, index, dim);
+    return transformed({from.stage, tensors_, prefix, used_}, index, dim);
   }
 
- private:
-  ReaderPointer transformed(const StageTensors& from, std::size_t index, std::int64_t dim) const {
+  ReaderPointer transformed(const StageTensors& from, std::size_t index, std::int64_t dim) {
     const Transform& transform = find_transform(from);
     from.check(transform.has_size || from.stage.sizes.empty(),
                "its name is not followed by numbers");
@@ -127,6 +137,7 @@ class CodecReader {
   Stage kept_{.text = "float:32", .name = "float", .sizes = {"32"}, .options = {}};
   std::int64_t rows_;
   const Tensors& tensors_;
+  std::set<std::string> used_;
 };
 
 }  // namespace
@@ -139,7 +150,7 @@ ReaderPointer make_codec_reader(std::string_view codec, std::int64_t rows, std::
                       ": at least 1 x 1 and at most " + std::to_string(kMostColumns) +
                       " columns can be read");
   }
-  return CodecReader(codec, rows, tensors).read(0, dim, "transform.");
+  return CodecReader(codec, rows, tensors).read_rows(dim);
 }
 
 }  // namespace emcomp::file

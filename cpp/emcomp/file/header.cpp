@@ -99,7 +99,7 @@ void check_name(const std::string& name) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_.";
   if (name.empty() || kLetters.find(name.front()) == kLetters.npos ||
       name.find_first_not_of(kAllowed) != name.npos) {
-    throw FormatError("'" + name + "' cannot be a tensor's name: those are of a-z, 0-9, _ and .");
+    throw FormatError("'" + name + "' cannot be a tensor's name");
   }
 }
 

@@ -64,9 +64,9 @@ void JsonReader::nest(const std::function<void()>& read) {
 
 void JsonReader::object(const std::function<void(const std::string&)>& member) {
   expect('{');
-  if (take('}')) return;
-  std::unordered_set<std::string> keys;
   nest([&] {
+    if (take('}')) return;
+    std::unordered_set<std::string> keys;
     do {
       const auto [key, is_new] = keys.insert(string());
       if (!is_new) fail("the key '" + *key + "' is there twice");
@@ -74,19 +74,19 @@ void JsonReader::object(const std::function<void(const std::string&)>& member) {
       expect(':');
       member(*key);
     } while (take(','));
+    expect('}');
   });
-  expect('}');
 }
 
 void JsonReader::array(const std::function<void()>& element) {
   expect('[');
-  if (take(']')) return;
   nest([&] {
+    if (take(']')) return;
     do {
       element();
     } while (take(','));
+    expect(']');
   });
-  expect(']');
 }
 
 std::string JsonReader::string() {
@@ -171,12 +171,11 @@ std::string_view JsonReader::number() {
 }
 
 std::int64_t JsonReader::size() {
-  peek();
-  std::int64_t value = -1;
-  const std::string_view text = number();
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stop != end || text.front() == '-') {
+  const bool has_sign_or_no_digit = peek() < '0' || peek() > '9';
+  const std::string_view text = has_sign_or_no_digit ? "" : number();
+  std::int64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || stop != text.data() + text.size()) {
     fail("expected a whole number from 0 to 2^63 - 1");
   }
   return value;

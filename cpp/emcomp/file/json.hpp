@@ -13,7 +13,7 @@ namespace emcomp::file {
 // Every call reads the value that comes next. Throws FormatError with the position if it is of
 // another kind or not JSON. Refused too: a key that is there twice, text that is not ASCII, numbers
 // beyond float64 or of more than 100 characters, objects of more than 10,000 members, and more than
-// 32 values inside each other.
+// 32 objects and arrays inside each other.
 class JsonReader {
  public:
   // `what` names the text in messages. The text must outlive the reader.

@@ -65,8 +65,9 @@ ReaderPointer scalar_kmeans(const StageTensors& from, std::int64_t rows, std::in
 ReaderPointer product(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
   const int bits = from.bits(1, 2, 12);
   const codes::ProductLayout layout{.dim = dim, .parts = from.size(0, 2), .bits = bits};
-  from.check(layout.parts >= 1 && layout.parts <= dim,
-             "it needs 1 to " + std::to_string(dim) + " parts");
+  from.check(
+      layout.parts >= 1 && layout.parts <= dim,
+      "rows of " + std::to_string(dim) + " columns have 1 to " + std::to_string(dim) + " parts");
   const float* codebook = from.floats("codebook", {layout.codewords(), dim});
   return readers::make_product_reader(from.codes(rows, layout.row_bytes()), rows, layout, codebook);
 }
@@ -96,6 +97,8 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
   check_mean_bits(from, kWidest);
   from.check_dtype("widths", "U8");
   const std::uint8_t* widths = from.tensor("widths", {dim}).bytes.data();
+  const int widest = *std::max_element(widths, widths + dim);
+  from.check(widest >= 1 && widest <= kWidest, "tensor 'widths' must hold widths up to 8");
   const float* scales = from.floats("scales", {dim});
   const float* levels = from.floats("levels", {kLevels});
   from.check(std::all_of(scales, scales + dim, [](float scale) { return scale >= 0; }),
@@ -120,8 +123,6 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
         from.tensor(name, {rows, packing::row_bytes(count, bits)}).bytes.data();
     parts.push_back(readers::make_level_reader(codes, rows, count, table));
   }
-  from.check(!parts.empty() && *std::max_element(widths, widths + dim) <= kWidest,
-             "tensor 'widths' must hold widths up to 8");
   return readers::make_column_reader(std::move(parts), columns, column_scales, dim);
 }
 

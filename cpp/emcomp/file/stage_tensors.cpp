@@ -80,6 +80,7 @@ std::int64_t StageTensors::group(std::int64_t dim) const {
 const Tensor& StageTensors::tensor(const std::string& name) const {
   const auto found = tensors.find(prefix + name);
   if (found == tensors.end()) fail("the tensor '" + prefix + name + "' is missing");
+  used.insert(found->first);
   return found->second;
 }
 

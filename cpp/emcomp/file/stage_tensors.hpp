@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,8 @@ std::string shape_text(const Shape& shape);
 struct StageTensors {
   const Stage& stage;
   const Tensors& tensors;
-  std::string prefix;  // of its tensors' names
+  std::string prefix;           // of its tensors' names
+  std::set<std::string>& used;  // names of those that were asked for
 
   [[noreturn]] void fail(const std::string& problem) const;
   void check(bool good, const std::string& problem) const;

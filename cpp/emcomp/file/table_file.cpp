@@ -1,5 +1,6 @@
 #include "emcomp/file/table_file.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +53,12 @@ std::span<const T> entries(const Tensors& tensors, const std::string& name,
 std::optional<words::Vocabulary> read_words(const Tensors& tensors) {
   const auto first = tensors.lower_bound("vocabulary.");
   if (first == tensors.end() || !first->first.starts_with("vocabulary.")) return std::nullopt;
+  const auto is_word_tensor = [](const auto& item) {
+    return item.first.starts_with("vocabulary.");
+  };
+  if (std::count_if(tensors.begin(), tensors.end(), is_word_tensor) > 3) {
+    throw CorruptFileError("the vocabulary has more tensors than bytes, offsets and index");
+  }
   const words::Vocabulary words{{entries<std::uint8_t>(tensors, "vocabulary.bytes", "U8"),
                                  entries<std::uint64_t>(tensors, "vocabulary.offsets", "U64")},
                                 entries<std::uint32_t>(tensors, "vocabulary.index", "U32")};

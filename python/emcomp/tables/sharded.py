@@ -111,14 +111,16 @@ def read_index(folder: Path) -> Index:
             kept["words"],
             dict(kept["info"]),
         )
+        files = [shard.file for shard in shards] + ([] if index.words is None else [index.words])
+        in_folder = all(Path(file).name == file for file in files)
+        counts = [operator.index(shard.rows) for shard in shards]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path}: the index is damaged: {error}") from error
-    if not shards or sum(shard.rows for shard in shards) != rows:
+    if sum(counts) != rows or not 0 < dim < 2**63:
         raise FormatError(f"{path}: the shards do not have the {rows} rows of the table")
-    files = [shard.file for shard in shards] + ([] if index.words is None else [index.words])
-    if any(Path(file).name != file for file in files) or any(s.rows < 1 for s in shards):
+    if not in_folder or not counts or min(counts) < 1:
         raise FormatError(f"{path}: it names what is not a file of this folder, or has no rows")
     return index
 
@@ -173,9 +175,10 @@ def read_fit(folder: Path) -> Fit:
         opened.verify()
         description: Any = opened.table["fit"]
         tensors = {name: opened.tensor(name) for name in opened.names}
-        return Fit(
-            tensors, tuple(description["shared"]), dict(description["info"]), opened.checksum
-        )
+        shared = tuple(description["shared"])
+        if not tensors.keys() >= set(shared):
+            raise FormatError(f"{folder / FIT}: a tensor that rows share is missing")
+        return Fit(tensors, shared, dict(description["info"]), opened.checksum)
     except (FileNotFoundError, KeyError, TypeError) as error:
         raise FormatError(f"{folder / FIT} is missing or not a fit") from error
 
@@ -312,8 +315,8 @@ def open_sharded(folder: Path) -> ShardedEmbedding:
     shards: list[Mapping[str, NDArray[Any]]] = []
     for shard in index.shards:
         found, tensors = read_shard(folder / shard.file, index.fit)
-        lengths = {len(tensor) for tensor in tensors.values()}
-        if found.rows != shard.rows or lengths != {shard.rows}:
+        lengths = {tensor.shape[:1] for tensor in tensors.values()}
+        if found.rows != shard.rows or lengths != {(shard.rows,)}:
             raise FormatError(f"the shard {folder / shard.file} has not {shard.rows} rows")
         shards.append(tensors)
     words = None
