@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMostStages = 16;
 constexpr std::size_t kMostCharacters = 4096;
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz_";
-constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kDecimals = "0123456789";
 
 // The parts of a text between marks that are not in brackets.
 std::vector<std::string_view> split(std::string_view text, char mark) {
@@ -37,8 +37,8 @@ bool consists_of(std::string_view text, std::string_view characters) {
 // Whether it is digits, or digits, a point and digits.
 bool is_number(std::string_view text) {
   const std::size_t point = text.find('.');
-  return consists_of(text.substr(0, point), kDigits) &&
-         (point == std::string_view::npos || consists_of(text.substr(point + 1), kDigits));
+  return consists_of(text.substr(0, point), kDecimals) &&
+         (point == std::string_view::npos || consists_of(text.substr(point + 1), kDecimals));
 }
 
 bool is_value(std::string_view text) {

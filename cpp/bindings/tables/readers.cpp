@@ -1,4 +1,4 @@
-#include "bindings/row_reader.hpp"
+#include "bindings/tables/readers.hpp"
 
 #include <pybind11/stl.h>
 

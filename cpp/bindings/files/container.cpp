@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "bindings/bindings.hpp"
-#include "bindings/row_reader.hpp"
+#include "bindings/tables/readers.hpp"
 #include "emcomp/base/errors.hpp"
 #include "emcomp/file/header.hpp"
 #include "emcomp/file/mapped_file.hpp"
