@@ -200,7 +200,7 @@ def test_verify_finds_a_flipped_bit_in_a_large_tensor(library, tmp_path):
     data[data.index(b"}}  ") + 70_000] ^= 4
     path.write_bytes(data)
     with Table(library, path) as table:
-        with pytest.raises(StatusError, match="'codes' is damaged") as raised:
+        with pytest.raises(StatusError, match=r"'codes' .* is damaged") as raised:
             table.verify()
         assert raised.value.status == library_binding.CORRUPT
 

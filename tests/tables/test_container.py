@@ -194,6 +194,18 @@ def test_large_tensors_are_checked_by_verify(tmp_path):
         file.verify()
 
 
+def test_verifying_can_be_interrupted(small):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with container.open(small) as file:
+        with pytest.raises(KeyboardInterrupt):
+            file.verify(interrupt)
+        file.verify(lambda done, total: file.close())
+        with pytest.raises(ValueError, match="closed"):
+            file.verify()
+
+
 def test_future_format_says_what_to_do(small):
     data = small.read_bytes().replace(rb"{\"format\":1,", rb"{\"format\":7,")
     end = 8 + int.from_bytes(data[:8], "little")

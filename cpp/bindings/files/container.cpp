@@ -105,7 +105,9 @@ class Container {
   }
 
   void verify(const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-    const std::span<const std::uint8_t> bytes = open_file().bytes();
+    open_file();
+    const std::shared_ptr<const file::MappedFile> file = file_;  // another thread may close this
+    const std::span<const std::uint8_t> bytes = file->bytes();
     file::Progress report;
     if (progress) {
       report = [&](std::uint64_t checked) {
