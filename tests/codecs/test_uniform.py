@@ -59,7 +59,10 @@ def test_codes_and_rows_agree_with_numpy_everywhere(bits, granularity):
                 )
                 where = f"{name}, {bits} bits, dim {dim}, {granularity}, input {number}"
                 np.testing.assert_array_equal(found, packed, err_msg=where)
-                reader = core.uniform_reader(found, dim, bits, group, steps, codec.by_row)
+                tensors = {"codes": found, "steps": steps.reshape(-1, *codec.step_shape(dim))}
+                if not codec.by_row:
+                    tensors["steps"] = tensors["steps"][0]
+                reader = core.codec_reader(str(codec), ROWS, dim, tensors)
                 rows = np.empty((ROWS, dim), np.float32)
                 reader.read(0, rows, threads)
                 np.testing.assert_array_equal(rows, values, err_msg=where)

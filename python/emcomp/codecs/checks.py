@@ -1,4 +1,4 @@
-"""Checks that codecs share: of settings, and of the tensors found in a file."""
+"""Checks of settings that codecs share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from emcomp._support.validation import is_whole
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 
 if TYPE_CHECKING:
     from emcomp.codecs.base import FittedCodec, Tensors
@@ -73,18 +73,3 @@ def _numbers_in(value: Any) -> list[float]:
     if isinstance(value, (list, tuple)):
         return [number for item in value for number in _numbers_in(item)]
     return [float(value)] if isinstance(value, (int, float)) else []
-
-
-def check_tensors(
-    codec: Stage, tensors: Tensors, expected: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
-) -> None:
-    """Raise FormatError unless there are tensors of the expected types and shapes."""
-    for name, (dtype, shape) in expected.items():
-        if name not in tensors:
-            raise FormatError(f"codec {codec}: the tensor {name!r} is missing")
-        found = tensors[name]
-        if found.shape != shape or found.dtype != np.dtype(dtype):
-            raise FormatError(
-                f"codec {codec}: tensor {name!r} is {found.dtype}{list(found.shape)}, "
-                f"expected {np.dtype(dtype)}{list(shape)}"
-            )

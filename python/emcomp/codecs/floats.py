@@ -10,7 +10,6 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
@@ -67,11 +66,6 @@ class Float(Codec):
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
         """The values."""
         return {"values": (self.tensor(shape[1]).dtype, shape)}
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``values``."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.float_reader(tensors["values"])
 
 
 class FittedFloat(FittedCodec):

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.sources.base import ArraySource, Block, Source, blocks
 from emcomp.statistics.nonfinite import InUnit, in_unit, refuse_nonfinite, unit_of
 
@@ -152,14 +151,6 @@ class ProductQuantization(Codec):
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebook": (np.float32, (2**self.bits, dim)),
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebook``."""
-        dim = shape[1]
-        if self.parts > dim:
-            raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
@@ -124,11 +123,6 @@ class ResidualQuantization(Codec):
             "codes": (np.uint8, (rows, self.row_bytes)),
             "codebooks": (np.float32, (self.stages, 2**self.bits, dim)),
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.additive_reader(tensors["codes"], self.bits, tensors["codebooks"])
 
 
 class FittedResidual(FittedCodec):

@@ -14,7 +14,7 @@ from emcomp import _core
 from emcomp._support.arrays import as_ids, core_view, output_array
 from emcomp._support.sizes import format_bytes
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.base import Codec, LatentFactor, Tensors, parse_codec
+from emcomp.codecs.base import Codec, LatentFactor, Tensors, stored_codec
 from emcomp.errors import InputError
 from emcomp.io.reading import WordVectors
 from emcomp.io.sources.base import Block, blocks
@@ -376,4 +376,4 @@ def _unpickle(
     info: Mapping[str, Any],
 ) -> CompressedEmbedding:
     vocabulary = None if words is None else Vocabulary.from_tensors(words)
-    return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
+    return CompressedEmbedding(stored_codec(codec), shape, tensors, vocabulary, info)

@@ -106,11 +106,6 @@ class Autoencoder(InvertedProjection):
         return TrainingSettings(*(getattr(self, name) for name in TrainingSettings._fields))
 
     @property
-    def orthonormal(self) -> bool:
-        """Training does not ask for it."""
-        return False
-
-    @property
     def elu(self) -> bool:
         """Whether ELU is taken of the entries of decoded rows."""
         return self.activation == "elu"

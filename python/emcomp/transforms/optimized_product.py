@@ -102,13 +102,6 @@ class OptimizedProductQuantization(ProductQuantization):
         rotation = RowTensor(self.map_dtype, (shape[1], shape[1]))
         return {**super().tensor_layout(shape), "map": rotation}
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes``, ``codebook`` and ``map``, the rotation back."""
-        latents = super().reader(shape, tensors)
-        return _core.transformed_reader(
-            latents, map_of(tensors["map"]), False, None, None, 1.0, False
-        )
-
     def _first_rotation(self, rows: Source, engine: Engine) -> Matrix:
         """Principal axes in an order that makes the variances of all parts multiply to the same."""
         variances, axes = centred_axes(rows, mean_row(rows, engine), engine)
@@ -132,7 +125,9 @@ class OptimizedProductQuantization(ProductQuantization):
         codes = np.empty((len(latents), self.row_bytes), np.uint8)
         _core.encode_product(latents, 0, self.parts, self.bits, codebook, codes, threads)
         coded = np.empty_like(latents)
-        _core.product_reader(codes, self.parts, self.bits, codebook).read(0, coded, threads)
+        plain = ProductQuantization(self.parts, self.bits)
+        reader = plain.reader(coded.shape, {"codes": codes, "codebook": codebook})
+        reader.read(0, coded, threads)
         return coded
 
 
