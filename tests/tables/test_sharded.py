@@ -38,17 +38,17 @@ def shards_with(**changes):
     return lambda folder: rewrite_index(folder, lambda index: index["shards"][1].update(changes))
 
 
-def shard_file_with(edit):
-    """Change the first shard, and what the index says of its file."""
+def shard_file_with(edit, number=0):
+    """Change a shard, and what the index says of its file."""
 
     def change(folder):
-        path = folder / shard_index.read_index(folder).shards[0].file
+        path = folder / shard_index.read_index(folder).shards[number].file
         parts = parts_of(path.read_bytes())
         edit(parts)
         path.write_bytes(build(parts))
         with container.open(path) as opened:
             checksum = opened.checksum
-        rewrite_index(folder, lambda index: index["shards"][0].update(checksum=checksum))
+        rewrite_index(folder, lambda index: index["shards"][number].update(checksum=checksum))
 
     return change
 
@@ -64,8 +64,8 @@ def fit_with(edit):
         with container.open(path) as opened:
             checksum = opened.checksum
         rewrite_index(folder, lambda index: index.update(fit=checksum))
-        for _ in shard_index.read_index(folder).shards:
-            shard_file_with(lambda parts: parts.table["shard"].update(fit=checksum))(folder)
+        for number in range(len(shard_index.read_index(folder).shards)):
+            shard_file_with(lambda parts: parts.table["shard"].update(fit=checksum), number)(folder)
 
     return change
 
