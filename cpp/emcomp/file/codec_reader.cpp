@@ -21,20 +21,20 @@ enum class Map : std::uint8_t { kNone, kRotation, kDense, kOrthonormal };
 
 struct Transform {
   std::string_view name;
-  Map map;
-  bool has_size = false;         // the number of latents; otherwise they are as many as columns
-  bool has_centre = false;       // an option, for an offset or none
-  bool has_offset = false;       // always
   const char* scales = nullptr;  // the default of an option, for scales of rows or none
-  bool has_gain = false;         // where rows have scales
+  Map map;
+  bool has_size = false;    // the number of latents; otherwise they are as many as columns
+  bool has_centre = false;  // an option, for an offset or none
+  bool has_offset = false;  // always
+  bool has_gain = false;    // where rows have scales
   bool has_activation = false;
 };
 
 constexpr Transform kTransforms[] = {
     {.name = "pca", .map = Map::kNone, .has_size = true},
-    {.name = "rotate", .map = Map::kRotation, .scales = "none", .has_gain = true},
-    {.name = "whiten", .map = Map::kDense, .has_centre = true, .scales = "row"},
-    {.name = "principal", .map = Map::kDense, .has_centre = true, .scales = "row"},
+    {.name = "rotate", .scales = "none", .map = Map::kRotation, .has_gain = true},
+    {.name = "whiten", .scales = "row", .map = Map::kDense, .has_centre = true},
+    {.name = "principal", .scales = "row", .map = Map::kDense, .has_centre = true},
     {.name = "autoencoder",
      .map = Map::kDense,
      .has_size = true,

@@ -103,6 +103,7 @@ std::vector<Stage> parse_codec_string(std::string_view codec) {
                       std::to_string(kMostStages) + " are allowed");
   }
   std::vector<Stage> stages;
+  stages.reserve(texts.size());
   for (const std::string_view text : texts) stages.push_back(parse_stage(text));
   return stages;
 }
