@@ -71,7 +71,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the table, and follow its file as long as the service runs."""
     # Searches use a processor each: more of them at once would only keep lookups waiting.
     current_default_thread_limiter().total_tokens = os.cpu_count() or 1
-    live = app.state.live = LiveTable(os.environ["EMCOMP_TABLE"])
+    live = app.state.live = LiveTable(
+        os.environ["EMCOMP_TABLE"], shared=os.environ["EMCOMP_SHARED"] == "1"
+    )
     TABLE_ROWS.set(len(live.table))
     task = asyncio.create_task(follow(live, float(os.environ["EMCOMP_RELOAD_SECONDS"])))
     yield

@@ -59,12 +59,14 @@ auto named(const std::string& path, Work work) {
 // A file that is open. Views of its tensors keep the map alive, not this.
 class Container {
  public:
-  explicit Container(const py::object& path) : path_(path_bytes(path)) {
+  Container(const py::object& path, bool mapped) : path_(path_bytes(path)) {
     try {
       named(path_, [&] {
         const py::gil_scoped_release release;
-        file_ = std::make_shared<file::MappedFile>(path_);
+        const file::Access access = mapped ? file::Access::kMapped : file::Access::kRead;
+        file_ = std::make_shared<file::MappedFile>(path_, access);
         container_ = file::read_container(file_->bytes());
+        if (!mapped) file::verify_container(file_->bytes(), {});
       });
     } catch (const std::system_error& error) {
       errno = error.code().value();
@@ -74,6 +76,7 @@ class Container {
   }
 
   std::vector<std::string> names() const { return container_.names; }
+  std::shared_ptr<file::MappedFile> mapped_file() const { return file_; }
   std::size_t nbytes() const { return open_file().bytes().size(); }
 
   std::string checksum() const {
@@ -152,7 +155,9 @@ void bind_container(py::module_& module) {
   py::class_<file::MappedFile, std::shared_ptr<file::MappedFile>>(
       module, "MappedFile", py::module_local(), "What the tensors of an open file are views of.")
       .def("forget", &forget, py::arg("array"),
-           "Give back the memory of an array in the file; whoever reads it gets its pages again.");
+           "Give back the memory of an array in the file; whoever reads it gets its pages again.")
+      .def("check_unchanged", &file::MappedFile::check_unchanged,
+           "Raise CorruptFileError if the file was changed in place since it was opened.");
   module.def("check_description", &file::check_description, py::arg("text"),
              "Raise FormatError unless a text is the JSON of a description that readers take.");
   py::class_<Container>(
@@ -162,7 +167,9 @@ void bind_container(py::module_& module) {
       "that\n"
       "open the same file share its memory. Any number of threads may read. The file must not be\n"
       "changed in place while it is open; replacing it, as ``write`` does, is safe.")
-      .def(py::init<const py::object&>(), py::arg("path"))
+      .def(py::init<const py::object&, bool>(), py::arg("path"), py::arg("mapped") = true)
+      .def_property_readonly("file", &Container::mapped_file,
+                             "What the tensors are views of.")
       .def_property_readonly("table", &Container::table,
                              "The description of the table that the file was written with.")
       .def_property_readonly("checksum", &Container::checksum,

@@ -366,7 +366,7 @@ def _kept_shard(folder: Path, number: int, fit: str) -> Shard | None:
     """A shard that an earlier run has written, checked byte by byte."""
     for path in sorted(folder.glob(shard_pattern(number))):
         try:
-            shard, _ = read_shard(path, fit)
+            shard, *_ = read_shard(path, fit)
             container.verify(path)
         except FormatError as error:
             raise FormatError(f"{error}. Remove this shard and resume") from error

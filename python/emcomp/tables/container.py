@@ -151,18 +151,19 @@ def recognises(path: str | os.PathLike[str]) -> bool:
         return is_table(file.read(TABLE_HEAD_BYTES))
 
 
-def open(path: str | os.PathLike[str]) -> Container:  # noqa: A001
+def open(path: str | os.PathLike[str], *, mapped: bool = True) -> Container:  # noqa: A001
     """Map a file and check what can be checked without reading all of it.
 
     That is the header and its checksum, the size of the file, where every tensor lies, and the
-    checksums of small tensors. ``Container.verify`` checks the rest.
+    checksums of small tensors. ``Container.verify`` checks the rest. With ``mapped=False`` the file is
+    read into memory and all of it is checked.
 
     Raises:
         FormatError: if this is not an emcomp file, or one of another format version.
         CorruptFileError: if it is one and damaged or cut short.
         OSError: if the file cannot be read.
     """
-    return Container(path)
+    return Container(path, mapped)
 
 
 def verify(

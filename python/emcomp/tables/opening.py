@@ -28,11 +28,24 @@ def recognises(path: str | Path) -> bool:
     return (place / INDEX).is_file() if place.is_dir() else container.recognises(place)
 
 
-def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
+def open(  # noqa: A001
+    path: str | os.PathLike[str], *, mapped: bool = True
+) -> CompressedEmbedding:
     """Open a saved table: milliseconds for any size, pages shared between processes.
 
     The file is mapped, not read. Its header and small tensors are checked against their checksums;
-    `verify` checks everything.
+    `verify` checks everything. A mapped file may be replaced by renaming another one into its place,
+    and must not be written to: a large lookup, decode, bag or search that begins afterwards raises
+    CorruptFileError.
+
+    Args:
+        path: a file, or a folder of shards.
+        mapped: False to read all of it into memory and check every byte, where others may write to
+            the file.
+
+    Example:
+        >>> emcomp.open("glove.emcomp")["cat"].shape
+        (300,)
 
     Raises:
         FormatError: if the file is not an emcomp file, or of a newer format.
@@ -41,9 +54,10 @@ def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
     """
     place = Path(path)
     if place.is_dir() and os.fspath(path):
-        return open_sharded(place)
+        return open_sharded(place, mapped=mapped)
     origin = Origin.of(place, place, open)
-    with container.open(path) as opened:
+    with container.open(path, mapped=mapped) as opened:
+        files = (opened.file,)
         codec, shape, reader = opened.read_table()
         tensors = {name: opened.tensor(name) for name in opened.names}
         info = opened.table["info"]
@@ -52,7 +66,7 @@ def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
         words = Vocabulary.from_tensors(tensors)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
     table = CompressedEmbedding(stored_codec(codec), shape, tensors, words, info, reader)
-    table.origin = origin
+    table.origin, table.files = origin, files
     return table
 
 

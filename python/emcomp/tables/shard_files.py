@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from emcomp import _core
 from emcomp._support.atomic_files import temporary_name
 from emcomp._support.documents import (
     check_fields,
@@ -52,7 +53,7 @@ def write_fit(folder: Path, fitted: FittedCodec) -> None:
     container.write(folder / FIT, fitted.tensors, {"fit": description})
 
 
-def read_fit(folder: Path) -> Fit:
+def read_fit(folder: Path, *, mapped: bool = True) -> Fit:
     """What was learned, checked byte by byte.
 
     Raises:
@@ -60,7 +61,7 @@ def read_fit(folder: Path) -> Fit:
         CorruptFileError: if it is damaged.
     """
     path = folder / FIT
-    opened = _open(path, "the fit")
+    opened = _open(path, "the fit", mapped)
     opened.verify()
     fields = _described(opened, "fit", _FIT_FIELDS, path)
     tensors = {name: opened.tensor(name) for name in opened.names}
@@ -88,14 +89,16 @@ def write_shard(
     return shard._replace(file=path.name, checksum=digest)
 
 
-def read_shard(path: Path, fit: str) -> tuple[Shard, dict[str, NDArray[Any]]]:
-    """A shard and its tensors, mapped.
+def read_shard(
+    path: Path, fit: str, *, mapped: bool = True
+) -> tuple[Shard, dict[str, NDArray[Any]], _core.MappedFile]:
+    """A shard, its tensors, and the file that they are views of.
 
     Raises:
         FormatError: naming the shard, if it is missing, or of another fit.
         CorruptFileError: if it is damaged.
     """
-    opened = _open(path, "the shard")
+    opened = _open(path, "the shard", mapped)
     fields = _described(opened, "shard", _SHARD_FIELDS, path)
     if fields["fit"] != fit:
         raise FormatError(f"the shard {path} was encoded with another fit than the rest")
@@ -106,7 +109,7 @@ def read_shard(path: Path, fit: str) -> tuple[Shard, dict[str, NDArray[Any]]]:
     if not tensors:
         raise CorruptFileError(f"{path}: the shard has no tensors")
     about = {name: fields[name] for name in SHARD_FIELDS}
-    return Shard(file=path.name, checksum=opened.checksum, **about), tensors
+    return Shard(file=path.name, checksum=opened.checksum, **about), tensors, opened.file
 
 
 def write_words(folder: Path, vocabulary: Vocabulary) -> WordsFile:
@@ -115,7 +118,7 @@ def write_words(folder: Path, vocabulary: Vocabulary) -> WordsFile:
     return WordsFile(path.name, digest)
 
 
-def read_words(folder: Path, words: WordsFile, rows: int) -> Vocabulary:
+def read_words(folder: Path, words: WordsFile, rows: int, *, mapped: bool = True) -> Vocabulary:
     """The vocabulary of a table of so many rows.
 
     Raises:
@@ -123,7 +126,7 @@ def read_words(folder: Path, words: WordsFile, rows: int) -> Vocabulary:
         CorruptFileError: if it is damaged.
     """
     path = folder / words.file
-    opened = _open(path, "the words")
+    opened = _open(path, "the words", mapped)
     if opened.checksum != words.checksum:
         raise CorruptFileError(f"{path} is not the file of words that the index names")
     vocabulary = Vocabulary.from_tensors({name: opened.tensor(name) for name in opened.names})
@@ -145,9 +148,9 @@ def _write_named(
     return path, digest
 
 
-def _open(path: Path, what: str) -> container.Container:
+def _open(path: Path, what: str, mapped: bool) -> _core.Container:
     try:
-        return container.open(path)
+        return container.open(path, mapped=mapped)
     except OSError as error:
         raise FormatError(
             f"{what} {path} is missing or cannot be read: {error.strerror}"
@@ -155,7 +158,7 @@ def _open(path: Path, what: str) -> container.Container:
 
 
 def _described(
-    opened: container.Container, kind: str, rules: Mapping[str, Any], path: Path
+    opened: _core.Container, kind: str, rules: Mapping[str, Any], path: Path
 ) -> dict[str, Any]:
     """What a file says of itself, under the one key that its kind has."""
     try:

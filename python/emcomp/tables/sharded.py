@@ -117,8 +117,12 @@ class ShardedEmbedding(CompressedEmbedding):
             begin += rows
 
 
-def open_sharded(folder: Path) -> ShardedEmbedding:
+def open_sharded(folder: Path, *, mapped: bool = True) -> ShardedEmbedding:
     """Open a table in shards, as it is at some moment while rows are added.
+
+    Args:
+        folder: the folder.
+        mapped: False to read all files into memory.
 
     Raises:
         FormatError: if the index, the fit or a shard is missing or does not fit the others.
@@ -127,33 +131,39 @@ def open_sharded(folder: Path) -> ShardedEmbedding:
     for _ in range(_ATTEMPTS):
         index = read_index(folder)
         try:
-            return _open_shards(folder, index)
+            return _open_shards(folder, index, mapped)
         except FormatError:
             if read_index(folder) == index:
                 raise
     raise FormatError(f"{folder}: the index changes faster than its files can be opened")
 
 
-def _open_shards(folder: Path, index: Index) -> ShardedEmbedding:
+def _open_shards(folder: Path, index: Index, mapped: bool) -> ShardedEmbedding:
     origin = Origin.of(folder, folder / INDEX, open_sharded)
-    fit = read_fit(folder)
+    fit = read_fit(folder, mapped=mapped)
     if fit.checksum != index.fit:
         raise FormatError(f"{folder / FIT} is not the fit that the index names")
     shards: list[Mapping[str, NDArray[Any]]] = []
+    files = []
     for shard in index.shards:
-        found, tensors = read_shard(folder / shard.file, index.fit)
+        found, tensors, file = read_shard(folder / shard.file, index.fit, mapped=mapped)
         if found != shard:
             raise CorruptFileError(
                 f"{folder / shard.file} is not the shard of rows {shard.first} to "
                 f"{shard.first + shard.rows} that the index names"
             )
         shards.append(tensors)
-    words = None if index.words is None else read_words(folder, index.words, index.shape[0])
+        files.append(file)
+    words = (
+        None
+        if index.words is None
+        else read_words(folder, index.words, index.shape[0], mapped=mapped)
+    )
     shared = {name: fit.tensors[name] for name in fit.shared}
     try:
         index.codec.check((index.shape[0], index.input_dim))
         table = ShardedEmbedding(index.codec, index.shape, shared, shards, words, index.info)
     except (FormatError, InputError) as error:
         raise FormatError(f"{folder}: {error}") from error
-    table.origin = origin
+    table.origin, table.files = origin, tuple(files)
     return table
