@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import emcomp
-from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
+from tests.helpers.streamed_rows import WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ import pytest
 import emcomp
 from emcomp.engine.base import Engine
 from emcomp.tables.sharded import INDEX, read_index
-from tests.helpers.streamed_rows import CODECS, WORDS, make_rows, small_parts  # noqa: F401
+from tests.helpers.streamed_rows import CODECS, WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 class InterruptedRunError(Exception):

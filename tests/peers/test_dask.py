@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp.engine import base as engine
 from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
 from emcomp.tables.sharded import INDEX
@@ -20,6 +19,7 @@ from tests.helpers.dask_cluster import (
     thread_limits,
     wait_for,
 )
+from tests.helpers.streamed_rows import streamed_rows
 
 CODECS = [
     "uniform:3(granularity=row)",
@@ -39,11 +39,7 @@ CODECS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning.part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning._SHARD_ROWS_BYTES", 1)
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +49,9 @@ def cluster(tmp_path_factory):
     cluster.close()
 
 
-@pytest.fixture(scope="module", name="X")
-def make_rows():
-    X = np.random.default_rng(0).standard_normal((2000, 12)).astype(np.float32)
-    X[:, 0] *= 20
-    return X
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows(2000)
 
 
 @pytest.fixture(name="path")
