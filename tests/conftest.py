@@ -6,6 +6,8 @@ import re
 # OpenBLAS threads spin on the small matrices of the tests, which a busy machine pays for dearly.
 # NumPy reads this when it is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# SciPy, too: scikit-learn's checks of estimators want it.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
 
