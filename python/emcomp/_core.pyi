@@ -5,15 +5,12 @@ from numpy.typing import NDArray
 
 def default_threads() -> int: ...
 
-# bindings/bit_packing.cpp
+# bindings/tables/bit_packing.cpp
 
 def row_bytes(dim: int, bits: int) -> int: ...
 def pack_codes(codes: NDArray[np.uint8], bits: int, threads: int) -> NDArray[np.uint8]: ...
-def unpack_codes(
-    packed: NDArray[np.uint8], dim: int, bits: int, threads: int
-) -> NDArray[np.uint8]: ...
 
-# bindings/value_histogram.cpp
+# bindings/codecs/value_histogram.cpp
 
 def count_clipped(
     matrix: NDArray[Any],
@@ -47,7 +44,7 @@ class ColumnHistograms:
     def nonfinite(self) -> int: ...
     def steps(self, bits: int, clipping: Clipping, threads: int) -> NDArray[np.float32]: ...
 
-# bindings/levels.cpp
+# bindings/codecs/levels.cpp
 
 def optimal_levels(
     histograms: ValueHistogram | ColumnHistograms, bits: int, threads: int
@@ -61,7 +58,7 @@ def encode_levels(
     threads: int,
 ) -> None: ...
 
-# bindings/uniform.cpp
+# bindings/codecs/uniform.cpp
 
 def choose_row_steps(
     matrix: NDArray[Any], bits: int, group: int, clipping: Clipping, threads: int
@@ -80,7 +77,7 @@ def encode_uniform(
 ) -> None: ...
 def find_nonfinite(matrix: NDArray[Any], threads: int) -> tuple[int, int]: ...
 
-# bindings/row_reader.cpp
+# bindings/tables/readers.cpp
 
 class Reader:
     @property
@@ -139,7 +136,7 @@ def transformed_reader(
 ) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
-# bindings/transforms.cpp
+# bindings/tables/transforms.cpp
 
 class LinearMap:
     @property
@@ -173,14 +170,14 @@ def reweight_rows(
     threads: int,
 ) -> float: ...
 
-# checksum
+# bindings/files/checksum.cpp
 
 class Checksum:
     def __init__(self) -> None: ...
     def update(self, data: NDArray[np.uint8]) -> None: ...
     def digest(self) -> int: ...
 
-# vocabulary
+# bindings/files/vocabulary.cpp
 
 def pack_words(words: tuple[str | bytes, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
 def build_index(
@@ -195,9 +192,9 @@ class VocabularyView:
     def find(self, word: str | bytes) -> int | None: ...
     def find_many(self, words: tuple[str | bytes, ...], threads: int) -> NDArray[np.int64]: ...
     def word(self, row: int) -> bytes: ...
-    def closest(self, word: str | bytes, count: int, threads: int) -> list[int]: ...
+    def closest(self, word: str | bytes, count: int) -> list[int]: ...
 
-# vectors.cpp
+# bindings/files/vectors.cpp
 def count_lines(text: NDArray[np.uint8], threads: int) -> int: ...
 def parse_lines(
     text: NDArray[np.uint8], first_line: int, out: NDArray[np.float32], threads: int
@@ -234,7 +231,7 @@ class FastTextFile:
     def words(self) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
     def read(self, first: int, out: NDArray[np.float32], threads: int) -> None: ...
 
-# bindings/squared_error.cpp
+# bindings/measures/squared_error.cpp
 
 class SquaredError:
     def __init__(self) -> None: ...
@@ -245,7 +242,7 @@ class SquaredError:
     @property
     def total(self) -> float: ...
 
-# gram.cpp
+# bindings/measures/gram.cpp
 
 SUM_ROWS: int
 
@@ -278,7 +275,7 @@ def add_columns(
     rows: NDArray[Any], name: str, first: int, threads: int, sums: NDArray[np.float64]
 ) -> None: ...
 
-# neighbours.cpp
+# bindings/measures/neighbours.cpp
 
 def add_neighbours(
     rows: NDArray[Any],
@@ -295,7 +292,7 @@ def gather_rows(
     rows: NDArray[Any], index: NDArray[np.int64], first: int, name: str
 ) -> NDArray[np.float64]: ...
 
-# bindings/kmeans.cpp
+# bindings/codecs/kmeans.cpp
 
 KMEANS_TOLERANCE: float
 KMEANS_START_ROWS: int
@@ -324,7 +321,7 @@ class Lloyd:
     @property
     def centroids(self) -> NDArray[np.float32]: ...
 
-# bindings/product_quantizer.cpp
+# bindings/codecs/product_quantizer.cpp
 
 def start_product_codebook(
     sample: NDArray[Any],
@@ -359,7 +356,7 @@ def encode_product(
     threads: int,
 ) -> None: ...
 
-# bindings/residual_quantizer.cpp
+# bindings/codecs/residual_quantizer.cpp
 
 class ResidualTrainer:
     def __init__(self, rows: NDArray[Any], stages: int, bits: int, beam: int) -> None: ...
@@ -378,7 +375,7 @@ class ResidualEncoder:
         self, matrix: NDArray[Any], first_row: int, codes: NDArray[np.uint8], threads: int
     ) -> None: ...
 
-# bindings/compositional_codes.cpp
+# bindings/codecs/compositional_codes.cpp
 
 def compositional_gradient(
     rows: NDArray[Any],
@@ -416,7 +413,7 @@ class CompositionalTrainer:
     @property
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
 
-# bindings/additive_refinement.cpp
+# bindings/codecs/additive_refinement.cpp
 
 class AdditiveSearch:
     def __init__(self, codebooks: NDArray[np.float32], threads: int) -> None: ...
@@ -439,7 +436,7 @@ class AdditiveStatistics:
     def counts(self) -> NDArray[np.uint32]: ...
     def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...
 
-# bindings/autoencoder.cpp
+# bindings/codecs/autoencoder.cpp
 
 class AutoencoderObjective:
     def __init__(
