@@ -13,16 +13,7 @@ from emcomp.cli.output import write_table
 from emcomp.cli.progress import progress_bar
 from emcomp.tables.container import recognises
 from emcomp.tables.shard_index import read_index
-from tests.helpers.cli_runner import (  # noqa: F401
-    WORDS,
-    glove,
-    invoke,
-    plain_path,
-    run,
-    run_json,
-    table_path,
-    vectors,
-)
+from tests.helpers.cli_runner import WORDS, invoke, run, run_json
 
 # compress
 

@@ -267,16 +267,6 @@ def test_tensors_that_do_not_fit():
         ProductQuantization(7, 4).reader(X.shape, tensors)
 
 
-def test_no_worse_than_faiss():
-    faiss = pytest.importorskip("faiss")
-    X = table(4000, 24)
-    theirs = faiss.ProductQuantizer(24, 6, 6)
-    theirs.train(X)
-    error = ((X - theirs.decode(theirs.compute_codes(X))) ** 2).sum()
-    codec = ProductQuantization(6, 6)
-    assert ((X - rows_of(codec, compressed(X, codec), X.shape)) ** 2).sum() <= 1.01 * error
-
-
 def plain_sums(X, codebook, parts):
     """Sums, counts and squared errors of the rows nearest to each codeword, in float64."""
     D = nearest(X, codebook, parts)

@@ -184,17 +184,6 @@ def test_tensors_that_do_not_fit():
         codec.reader(X.shape, {"codes": tensors["codes"]})
 
 
-def test_no_worse_than_faiss():
-    faiss = pytest.importorskip("faiss")
-    X = table(3000, 24)
-    theirs = faiss.ResidualQuantizer(24, 6, 5)
-    theirs.max_beam_size = 5
-    theirs.train(X)
-    error = ((X - theirs.decode(theirs.compute_codes(X))) ** 2).sum()
-    codec = ResidualQuantization(6, 5, beam=5)
-    assert ((X - rows_of(codec, compressed(X, codec), X.shape)) ** 2).sum() <= 1.02 * error
-
-
 def test_refining_lowers_the_error_and_keeps_the_best():
     X = table(2000, 24)
     errors = []

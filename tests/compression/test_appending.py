@@ -5,7 +5,14 @@ import pytest
 
 import emcomp
 from emcomp.tables.shard_index import read_index
-from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
+from tests.helpers.streamed_rows import WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ import emcomp
 from emcomp.engine.base import Engine
 from emcomp.tables import shard_index
 from emcomp.tables.shard_index import INDEX, read_index
-from tests.helpers.streamed_rows import CODECS, WORDS, make_rows, small_parts  # noqa: F401
+from tests.helpers.streamed_rows import CODECS, WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 class InterruptedRunError(Exception):

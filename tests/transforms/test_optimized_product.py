@@ -150,16 +150,3 @@ def test_tensors_that_do_not_fit():
             codec.reader(X.shape, {**tensors, name: bad})
     with pytest.raises(FormatError, match="'map' is missing"):
         codec.reader(X.shape, {n: t for n, t in tensors.items() if n != "map"})
-
-
-def test_no_worse_than_faiss():
-    faiss = pytest.importorskip("faiss")
-    faiss.omp_set_num_threads(1)
-    X = table(2000, 24)
-    rotation = faiss.OPQMatrix(24, 4)
-    rotation.train(X)
-    theirs = faiss.ProductQuantizer(24, 4, 5)
-    Z = rotation.apply(X)
-    theirs.train(Z)
-    error = ((Z - theirs.decode(theirs.compute_codes(Z))) ** 2).sum() / (X**2).sum()
-    assert relative_error(X, "opq:4x5") <= 1.005 * error

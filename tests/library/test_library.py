@@ -15,9 +15,9 @@ import emcomp
 from emcomp.codecs import grammar
 from emcomp.errors import CorruptFileError, FormatError
 from emcomp.tables.container_header import seal
-from tests.integrations import library_binding
-from tests.integrations.library_binding import StatusError, Table
-from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
+from tests.library import library_binding
+from tests.library.library_binding import StatusError, Table
+from tests.library.library_table import DIM, ROOT, ROWS, WORDS, run
 
 CODECS = [
     *(f"uniform:{bits}" for bits in range(1, 9)),
@@ -275,7 +275,7 @@ def test_a_forked_child_uses_the_table(library, vectors, tmp_path):
     program = f"""
 import os, sys
 import numpy as np
-from tests.integrations.library_binding import Library, Table
+from tests.library.library_binding import Library, Table
 table = Table(Library({str(library.path)!r}), {str(tmp_path / "t")!r})
 ids = np.arange(table.shape[0])
 rows = table.lookup(ids, threads=2)

@@ -12,9 +12,9 @@ import pytest
 import emcomp
 from emcomp.errors import CorruptFileError, FormatError
 from tests.helpers import odd_files
-from tests.integrations import library_binding
-from tests.integrations.library_binding import StatusError, Table
-from tests.integrations.library_table import ROOT
+from tests.library import library_binding
+from tests.library.library_binding import StatusError, Table
+from tests.library.library_table import ROOT
 
 
 def check_verdict(library, path, label):

@@ -19,6 +19,9 @@ import pytest
 
 import emcomp
 
+for module in ("fastapi", "uvicorn", "prometheus_client", "orjson"):
+    pytest.importorskip(module)
+
 SERVICE = Path(__file__).parents[2] / "examples" / "service"
 WORDS = ["cat", "dog", "straße", *(f"word{i}" for i in range(497))]
 DIM = 12
