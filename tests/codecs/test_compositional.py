@@ -88,8 +88,8 @@ def test_tables_that_do_not_fit_are_refused():
 
 
 def test_divergence_is_reported():
+    settings = emcomp.parse_codec("dccl:2x4(preset=published,epochs=1)").settings
     with pytest.raises(InputError, match="diverged in step 1: use a lower learning_rate"):
-        settings = emcomp.parse_codec("dccl:2x4(preset=published,epochs=1)").settings
         train(np.float32(1e30) * table(100, 8), 2, 4, settings, 0, 1, silent)
 
 

@@ -130,6 +130,16 @@ def test_a_finished_run_is_only_opened(X, codec, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in options["out"].iterdir()} == before
     with pytest.raises(emcomp.InputError, match="holds another table"):
         emcomp.compress(X, "uniform:3", **options, resume=True)
+    with pytest.raises(emcomp.InputError, match="holds another table"):
+        emcomp.compress(X, codec, words=WORDS, **options, resume=True)
+
+
+def test_a_finished_run_with_words_is_only_opened(X, tmp_path):
+    options = {"out": tmp_path / "out", "shard_rows": 256}
+    emcomp.compress(X, "uniform:4", words=WORDS, **options)
+    assert list(emcomp.compress(X, "uniform:4", words=WORDS, **options, resume=True).words) == WORDS
+    with pytest.raises(emcomp.InputError, match="holds another table"):
+        emcomp.compress(X, "uniform:4", words=WORDS[::-1], **options, resume=True)
 
 
 def test_refuses_to_resume_another_run(X, tmp_path):
@@ -158,7 +168,7 @@ def test_a_folder_in_which_nothing_is_finished_is_a_new_one(X, tmp_path):
         assert len(emcomp.open(folder)) == 900
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(emcomp.InputError, match="holds notes.txt"):
+    with pytest.raises(emcomp.InputError, match=r"holds notes\.txt"):
         emcomp.compress(X, out=tmp_path / "full", shard_rows=256)
     assert [path.name for path in (tmp_path / "full").iterdir()] != []
 

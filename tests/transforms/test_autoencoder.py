@@ -98,8 +98,8 @@ def test_a_loss_without_any_term_is_refused():
 
 
 def test_divergence_is_reported():
+    settings = Autoencoder(4, rmse_weight=1.0, epochs=1).settings
     with pytest.raises(InputError, match="diverged by step"):
-        settings = Autoencoder(4, rmse_weight=1.0, epochs=1).settings
         train(np.float32(1e30) * table(), 4, False, settings, None, 0, 1, silent)
 
 

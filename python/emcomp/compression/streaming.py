@@ -273,12 +273,14 @@ def _check_finished(
     if not resume:
         raise InputError(_is_there(folder))
     finished = open_sharded(folder)
-    same_words = (finished.words is None) == (vocabulary is None) and (
-        vocabulary is None or vocabulary == finished.words
-    )
+    same_words = _tensors_of(finished.words) == _tensors_of(vocabulary)
     if str(finished.codec) != str(codec) or len(finished) != source.shape[0] or not same_words:
         raise InputError(f"{folder} holds another table, {finished!r}")
     _check_sources(folder, read_index(folder).shards, source, engine)
+
+
+def _tensors_of(words: Vocabulary | None) -> dict[str, bytes]:
+    return {} if words is None else {n: bytes_of(t).tobytes() for n, t in words.tensors().items()}
 
 
 def _begin(folder: Path, key: dict[str, Any], resume: bool) -> None:

@@ -40,8 +40,9 @@ def verify(
     Example:
         >>> emcomp.verify("glove.emcomp")
     """
+    open_table(path)
     files = table_files(path)
-    total = sum(file.stat().st_size for file in files if file.exists())
+    total = sum(file.stat().st_size for file in files)
     before = 0
     for file in files:
 
@@ -51,4 +52,3 @@ def verify(
 
         container.verify(file, tell)
         before += file.stat().st_size
-    open_table(path)
