@@ -185,7 +185,7 @@ def test_words_for_a_table_without(plain_path, tmp_path):
     assert list(emcomp.read_vectors(out).words) == list("abcdef")
     (tmp_path / "words").write_text("a\nb\n")
     message = run("decompress", plain_path, out, "--words", tmp_path / "words", code=3).stderr
-    assert "2 words for 6 rows" in message
+    assert "2 words (from 'a' to 'b') for 6 rows" in message
 
 
 def test_convert_asks_for_a_format_it_cannot_tell(table_path, tmp_path):

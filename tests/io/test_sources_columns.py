@@ -183,7 +183,7 @@ def test_damaged_files(tmp_path, file):
     with pytest.raises(CorruptFileError, match=rf"^{path}: the file cannot be read"):
         emcomp.open_source(path)
     path.write_bytes(b"FEA1" + data[4:])
-    with pytest.raises(FormatError, match="Feather's first version"):
+    with pytest.raises(FormatError, match="first version of Feather"):
         emcomp.open_source(path)
 
 

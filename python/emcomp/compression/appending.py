@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from emcomp.io.reading import words_of
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
 from emcomp.tables.sharded import open_sharded, read_fit, read_index, write_index, write_words
+from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.index import Vocabulary
 
 
@@ -48,7 +48,7 @@ def append(
     path: str | Path,
     X: Any,
     *,
-    words: Iterable[str | bytes] | None = None,
+    words: GivenWords | None = None,
     dtype: str | None = None,
     threads: int | None = None,
     executor: Any = None,
@@ -60,7 +60,8 @@ def append(
     Args:
         path: folder that `emcomp.compress` wrote with ``shard_rows``.
         X: rows, shape (count, dim), as for `emcomp.compress`.
-        words: their words, for a table with words, if X does not bring its own.
+        words: their words, for a table with words, if X does not bring its own; as for
+            `emcomp.compress`.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
         threads: threads to use.
         executor: as for `emcomp.compress`.
@@ -88,9 +89,8 @@ def append(
         )
     vocabulary = None
     if before.words is not None and given is not None:
-        own = list(given)
-        if len(own) != rows:
-            raise InputError(f"{len(own)} words for {rows} rows")
+        own = given_words(given, rows)
+        check_number_of_words(own, rows, given)
         vocabulary = Vocabulary.from_words([*before.words, *own])
     kept = read_fit(folder)
     fitted = index.codec.restore(dim, kept.tensors, kept.info).for_other_rows()
