@@ -128,7 +128,7 @@ def read_all(data: bytes) -> None:
         lambda: [vocabulary.find(word) for word in WORDS],
         lambda: vocabulary.find_many(["missing", *WORDS], threads=1),
         lambda: list(vocabulary),
-        lambda: vocabulary.closest("wort", threads=1),
+        lambda: vocabulary.closest("wort"),
     ):
         try:
             use()

@@ -203,7 +203,7 @@ def test_queries_that_make_no_sense_are_refused(table):
         table.similar(300)
 
 
-# WordList
+# Words
 
 
 def test_words_name_rows(table, rows):

@@ -258,7 +258,7 @@ class CompressedEmbedding:
         self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
         return result
 
-    # WordList
+    # Words
 
     def __contains__(self, word: object) -> bool:
         return (
@@ -315,7 +315,7 @@ class CompressedEmbedding:
         return found if words is None else [(words.word(row), cosine) for row, cosine in found]
 
     def to_vectors(self) -> WordVectors:
-        """WordList and decoded rows, as `emcomp.write_vectors` takes them."""
+        """Words and decoded rows, as `emcomp.write_vectors` takes them."""
         if self.words is None:
             return WordVectors(self.decode())
         packed = self.words.tensors()

@@ -139,7 +139,7 @@ def _blocks(file: BinaryIO, wrapping: Wrapping) -> Iterator[bytes]:
     if wrapping == "bzip2":
         stream = bz2.BZ2File(file)
     elif wrapping == "xz":
-        stream = lzma.LZMAFile(file)
+        stream = lzma.LZMAFile(file)  # noqa: SIM115
     else:
         stream = _zstd_reader(file)
     return iter(lambda: stream.read(_BLOCK_BYTES), b"")

@@ -9,7 +9,7 @@ namespace {
 
 using Bytes = DenseArray<std::uint8_t>;
 
-Bytes pack(const Bytes& codes, int bits, int threads) {
+Bytes pack_codes(const Bytes& codes, int bits, int threads) {
   if (codes.ndim() != 2) throw py::type_error("codes must be two-dimensional");
   const std::int64_t rows = codes.shape(0);
   const std::int64_t dim = codes.shape(1);
@@ -21,7 +21,7 @@ Bytes pack(const Bytes& codes, int bits, int threads) {
   return packed;
 }
 
-Bytes unpack(const Bytes& packed, std::int64_t dim, int bits, int threads) {
+Bytes unpack_codes(const Bytes& packed, std::int64_t dim, int bits, int threads) {
   if (packed.ndim() != 2 || packed.shape(1) != packing::row_bytes(dim, bits)) {
     throw py::type_error("packed must have shape (rows, row_bytes(dim, bits))");
   }
@@ -39,9 +39,9 @@ Bytes unpack(const Bytes& packed, std::int64_t dim, int bits, int threads) {
 void bind_bit_packing(py::module_& module) {
   module.def("row_bytes", &packing::row_bytes, py::arg("dim"), py::arg("bits"),
              "Bytes of a packed row.");
-  module.def("pack_codes", &pack, py::arg("codes").noconvert(), py::arg("bits"), py::arg("threads"),
-             "Pack uint8 codes (rows, dim) into (rows, row_bytes).");
-  module.def("unpack_codes", &unpack, py::arg("packed").noconvert(), py::arg("dim"),
+  module.def("pack_codes", &pack_codes, py::arg("codes").noconvert(), py::arg("bits"),
+             py::arg("threads"), "Pack uint8 codes (rows, dim) into (rows, row_bytes).");
+  module.def("unpack_codes", &unpack_codes, py::arg("packed").noconvert(), py::arg("dim"),
              py::arg("bits"), py::arg("threads"), "The reverse of pack_codes.");
 }
 

@@ -2,7 +2,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "bindings/linear_map.hpp"
+#include "bindings/tables/linear_map.hpp"
 #include "emcomp/packing/bit_packing.hpp"
 #include "emcomp/readers/additive_reader.hpp"
 #include "emcomp/readers/column_reader.hpp"
