@@ -92,7 +92,11 @@ class RowFinder {
                                                         : ": a newline follows its numbers") +
                         ", unlike those before");
     }
-    if (!is_word_or_end(next) && !are_plausible(numbers(space), layout_.dim)) {
+    // Where newlines are in their places, odd numbers prove nothing.
+    const bool is_wrong = layout_.newlines ? first_part(next).find('\n') != std::string_view::npos
+                                           : !is_word_or_end(next) &&
+                                                 !are_plausible(numbers(space), layout_.dim);
+    if (is_wrong) {
       throw FormatError(described() +
                         ": it cannot be told where its word ends and its numbers begin; the file is "
                         "damaged, or a name has a space and is not UTF-8");
@@ -125,11 +129,16 @@ class RowFinder {
     return newline ? end + 1 : end;
   }
 
+  // What lies there up to a space.
+  std::string_view first_part(std::int64_t begin) const {
+    return text(begin, next_space(begin, std::min(size_, begin + kLongestName)));
+  }
+
   // Whether the first part of a sound word lies there, or nothing does.
   bool is_word_or_end(std::int64_t begin) const {
     if (begin == size_) return true;
-    const std::int64_t end = next_space(begin, std::min(size_, begin + kLongestName));
-    return end < size_ && is_sound(text(begin, end));
+    const std::string_view part = first_part(begin);
+    return begin + static_cast<std::int64_t>(part.size()) < size_ && is_sound(part);
   }
 
   // Whether numbers and the next word are sound if a word ends at `space`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
@@ -65,7 +66,7 @@ def _write(
         check_output(path, input_path, output if path is save_words else None)
     target: Path | BinaryIO = output
     if to_standard_output:
-        target = click.get_binary_stream("stdout")
+        target = sys.stdout.buffer
     started = time.perf_counter()
     with progress_bar() as report:
         report("read", 0, 0)

@@ -16,10 +16,11 @@ from emcomp._support.atomic_files import atomic_write
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import FormatError, InputError
 from emcomp.io.formats.matrix_files import write_npy, write_npz, write_parquet, write_safetensors
-from emcomp.io.formats.recognition import recognise_text
+from emcomp.io.formats.recognition import Beginning, recognise, text_head
 from emcomp.io.formats.text import text_layout
 from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Block, Source, as_source, block_rows
+from emcomp.io.sources.unwrapping import wrapping_of
 from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.word_files import words_of_text
 from emcomp.vocabulary.word_list import WordList
@@ -86,7 +87,7 @@ def ending_of(path: str | os.PathLike[str], wanted: str | None = None) -> Ending
 
 def _unknown(ending: str) -> str:
     if ending == ".emcomp":
-        return "emcomp files are written by compress (on the command line emcomp compress)"
+        return "emcomp compress writes emcomp files, as .save(path) of a table does"
     known = ", ".join(f"{format_} for {name}" for name, format_ in _ENDINGS.items())
     return (
         f"the ending {ending!r} names no format that is written; end the name as one does, or give "
@@ -231,18 +232,18 @@ def _write_lines(
 
 def _check_recognised(text: bytes, written: WrittenFormat, dim: int, is_whole: bool) -> None:
     """Raise InputError unless what was written is told to be what it is."""
-    head = text if is_whole else text[: text.rfind(b"\n") + 1]
+    beginning = Beginning(text, len(text) if is_whole else len(text) + 1)
     try:
-        found: str = recognise_text(head[: 1 << 20] if len(head) > 1 << 24 else head)
+        found: str = wrapping_of(beginning.head()) or recognise(beginning)
         if found == written and written != "word2vec-binary":
-            found_dim = text_layout(head, written).dim
+            found_dim = text_layout(text_head(beginning), written).dim
             found = found if found_dim == dim else f"{written} of {found_dim} dimensions"
     except FormatError as error:
         found = str(error)
     if found != written:
         raise InputError(
-            f"the first words and numbers would not be read as {written} again, but as {found}: "
-            "write word2vec-binary, Parquet or safetensors instead"
+            f"the first words and numbers would not be read as {written} again, but as: {found}. "
+            "Write word2vec-binary, Parquet or safetensors instead"
         )
 
 

@@ -34,6 +34,8 @@ VectorFormat = Literal[
     "npy", "npz", "safetensors", "torch", "gguf", "hdf5", "parquet", "arrow", "gensim",
 ]  # fmt: skip
 
+ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
+
 TEXT_FORMATS = ("glove", "word2vec", "csv", "numbers")
 
 HEAD_BYTES = 1 << 20
@@ -107,6 +109,22 @@ class MappedFile:
                 self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
+class Beginning:
+    """What is known of a file of which only the first bytes are there."""
+
+    def __init__(self, head: bytes, size: int) -> None:
+        self._head = head
+        self.size = size
+
+    def head(self, length: int = HEAD_BYTES) -> bytes:
+        """The first bytes."""
+        return self._head[:length]
+
+    def open(self) -> BinaryIO:
+        """No file: what must be looked at as a whole is none of a known format."""
+        raise FormatError("a zip file of which only the beginning is there")
+
+
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     """Put the file's name before the message of an error about its content, if it is not there."""
@@ -137,10 +155,10 @@ def recognise(file: OpenableFile) -> VectorFormat:
         FormatError: if it is none that can be read, saying what it is or how it begins.
     """
     head = file.head()
+    if head.startswith(ZIP_MAGIC):
+        return _recognise_zip(file)
     if has_words_and_numbers(head):
         return recognise_text(text_head(file))
-    if head.startswith(b"PK"):
-        return _recognise_zip(file)
     if is_table(head):
         raise FormatError(TABLE_SENTENCE)
     if 2 <= int.from_bytes(head[:8], "little") <= file.size - 8 and head[8:9] == b"{":
@@ -243,11 +261,12 @@ def recognise_text(head: bytes) -> VectorFormat:
         return _without_header(head)
     line = head[header.length :].partition(b"\n")[0].rstrip(_BLANKS)
     fields, numbers = _core.count_fields(line)
-    if fields == 2 and numbers >= 1 and header.dim != 1:
+    is_readable = _is_readable(head[header.length : header.length + 4000])
+    if is_readable and fields == 2 and numbers >= 1 and header.dim != 1:
         return _without_header(head)  # one number to a word: the first line is one like the others
-    if not line or numbers >= max(header.dim, 1) or (numbers > 0 and _is_readable(line)):
+    if numbers >= max(header.dim, 1) or (is_readable and (numbers > 0 or not line)):
         return "word2vec"
-    if _is_readable(head[header.length : header.length + 4000]):
+    if is_readable:
         raise FormatError(_quoted(head, "no numbers follow"))
     return "word2vec-binary"
 

@@ -19,12 +19,15 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 from emcomp._support.sizes import format_bytes
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.formats.recognition import (
+    Beginning,
     HEAD_BYTES,
     SAMPLED_LINES,
     TEXT_FORMATS,
+    ZIP_MAGIC,
     has_words_and_numbers,
     kind_of_zip,
     parse_header,
+    recognise,
     recognise_text,
     zip_names,
 )
@@ -74,14 +77,14 @@ class _Member(NamedTuple):
 
 def wrapping_of(head: bytes) -> Wrapping | None:
     """What a file that begins with ``head`` is wrapped in; None where it is not."""
+    # What is in these may be text; of what is compressed, lines of numbers are not left.
+    if head.startswith(ZIP_MAGIC):
+        return "zip"
+    if head[257:262] == b"ustar" and b"\0" in head[:257]:
+        return "tar"
     if has_words_and_numbers(head):
         return None
-    for magic, wrapping in _STREAMS:
-        if head.startswith(magic):
-            return wrapping
-    if head.startswith(b"PK"):
-        return "zip"
-    return "tar" if head[257:262] == b"ustar" else None
+    return next((wrapping for magic, wrapping in _STREAMS if head.startswith(magic)), None)
 
 
 def unwrapped(file: StoredFile, member: str | None, limit: int | None = None) -> StoredFile:
@@ -286,29 +289,13 @@ def _choose(
 
 
 def _may_be_vectors(head: bytes, size: int) -> bool:
-    from emcomp.io.formats.recognition import recognise
-
     if wrapping_of(head) is not None:
         return True
     try:
-        recognise(_Head(head, size))
+        recognise(Beginning(head, size))
     except (FormatError, InputError):
         return False
     return True
-
-
-class _Head:
-    """What is known of a member before it is extracted."""
-
-    def __init__(self, head: bytes, size: int) -> None:
-        self._head = head
-        self.size = size
-
-    def head(self, length: int = HEAD_BYTES) -> bytes:
-        return self._head[:length]
-
-    def open(self) -> BinaryIO:
-        raise FormatError("a member of an archive")
 
 
 def _extract(
