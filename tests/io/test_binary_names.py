@@ -107,9 +107,7 @@ def test_odd_words_and_odd_numbers_are_read(tmp_path, newline):
 
 def test_a_newline_after_some_vectors_only_is_an_error(tmp_path):
     X = table(90, 20)
-    rows = [
-        b"w%d " % i + x.tobytes() + (b"" if i == 80 else b"\n") for i, x in enumerate(X)
-    ]
+    rows = [b"w%d " % i + x.tobytes() + (b"" if i == 80 else b"\n") for i, x in enumerate(X)]
     path = tmp_path / "vectors.bin"
     path.write_bytes(b"90 20\n" + b"".join(rows))
     with pytest.raises(FormatError, match=r"vector 80 .*: no newline follows"):

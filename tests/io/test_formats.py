@@ -97,6 +97,26 @@ def test_old_supervised_fasttext_models_have_no_ngrams(tmp_path):
     assert np.array_equal(read_vectors(tmp_path / "f").vectors, matrix[: len(WORDS)])
 
 
+@pytest.mark.parametrize("kind", [2, 3])
+def test_fasttext_models_of_before_they_had_a_number(tmp_path, kind):
+    matrix = fasttext_matrix(len(WORDS) + 50)
+    new = fasttext_file(WORDS, matrix, kind=kind, version=11)
+    (tmp_path / "new").write_bytes(new)
+    # Without number and version, pruned n-grams, and whether it is quantized.
+    arguments, words = new[8:64], new[64:]
+    end = words.index(matrix.tobytes())
+    old = arguments + words[:20] + words[28 : end - 17] + words[end - 16 :]
+    (tmp_path / "old").write_bytes(old)
+    expected = read_vectors(tmp_path / "new")
+    read = read_vectors(tmp_path / "old")
+    assert read.words == expected.words
+    assert np.array_equal(read.vectors, expected.vectors)
+    for end in range(64, len(old) - len(b"output matrix"), 131):
+        (tmp_path / "cut").write_bytes(old[:end])
+        with pytest.raises(CorruptFileError, match="byte"):
+            read_vectors(tmp_path / "cut")
+
+
 def test_bad_fasttext_models(tmp_path):
     path = tmp_path / "f"
     matrix = fasttext_matrix(len(WORDS) + 50)

@@ -113,7 +113,9 @@ def test_a_member_is_chosen_by_name(file):
     text, other = text_of(WORDS, X), text_of(WORDS, X[:, :3])
     for content in (zipped({"d/a.txt": text, "d/b.txt": other}), tarred({"d/a.txt": text, "d/b.txt": other})):  # fmt: skip
         path = file(content)
-        with pytest.raises(FormatError, match=r"several files .*member=.*'d/a\.txt' \(.*'d/b\.txt'"):
+        with pytest.raises(
+            FormatError, match=r"several files .*member=.*'d/a\.txt' \(.*'d/b\.txt'"
+        ):
             emcomp.read_vectors(path)
         same(path, member="d/a.txt")
         same(path, member="a.txt")
@@ -184,14 +186,18 @@ def test_a_limit_decompresses_no_more_than_it_needs(file, monkeypatch, folder_of
     rows = table(20_000, 50)
     words = [f"w{i}" for i in range(20_000)]
     head = b"20000 50\n"
-    binary = head + b"".join(w.encode() + b" " + r.tobytes() for w, r in zip(words, rows, strict=True))
+    binary = head + b"".join(
+        w.encode() + b" " + r.tobytes() for w, r in zip(words, rows, strict=True)
+    )
     for content in (text_of(words, rows), head + text_of(words, rows), binary):
         # The end is damaged, and never seen.
         read = emcomp.read_vectors(file(gzip.compress(content, 1)[:-9]), limit=700)
         assert np.array_equal(read.vectors, rows[:700])
         assert read.words.tolist() == words[:700]
     long = [f"{'w' * 500}{i}" for i in range(20_000)]
-    binary = head + b"".join(w.encode() + b" " + r.tobytes() for w, r in zip(long, rows, strict=True))
+    binary = head + b"".join(
+        w.encode() + b" " + r.tobytes() for w, r in zip(long, rows, strict=True)
+    )
     read = emcomp.read_vectors(file(gzip.compress(binary, 1)), limit=15_000)
     assert read.words.tolist() == long[:15_000]
     del read

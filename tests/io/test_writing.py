@@ -151,9 +151,7 @@ def test_files_that_other_libraries_read(tmp_path):
     for ending in ("npz", "safetensors", "parquet"):
         emcomp.write_vectors(tmp_path / f"x.{ending}", X, words)
     assert np.array_equal(np.load(tmp_path / "x.npz")["vectors"], X)
-    assert np.array_equal(
-        safetensors.load_file(tmp_path / "x.safetensors")["embedding.weight"], X
-    )
+    assert np.array_equal(safetensors.load_file(tmp_path / "x.safetensors")["embedding.weight"], X)
     columns = pq.read_table(tmp_path / "x.parquet").to_pydict()
     assert columns["word"] == words
     assert np.array_equal(np.float32(columns["vector"]), X)

@@ -161,7 +161,7 @@ def test_bad_files_of_words(tmp_path, content, message):
 
 
 awkward = st.text(
-    st.sampled_from("a1 \t\r\n\x0b\x0c\x1c\x85\xa0\u2028{}[]\",:;0\udc80\ufeff\0") | st.characters(),
+    st.sampled_from('a1 \t\r\n\x0b\x0c\x1c\x85\xa0\u2028{}[]",:;0\udc80\ufeff\0') | st.characters(),
     max_size=6,
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -105,15 +106,17 @@ def _best_split(lines: Sequence[bytes]) -> tuple[int, str, list[list[str]]] | No
 
 
 def _split(lines: Sequence[bytes], separator: str) -> list[list[str]] | None:
-    """The fields of lines, if all have as many and more than one."""
+    """The fields of lines that have as many as most, if that is more than one."""
     text = b"\n".join(lines).decode("utf-8", "surrogateescape").replace("\r", "")
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error:
         return None
-    if len(rows) != len(lines) or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+    widths = Counter(map(len, rows))
+    width, count = widths.most_common(1)[0] if widths else (0, 0)
+    if len(rows) != len(lines) or width < 2 or 2 * count <= len(rows):
         return None
-    return rows
+    return [row for row in rows if len(row) == width]
 
 
 def _is_number(field: str) -> bool:
