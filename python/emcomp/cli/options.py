@@ -160,7 +160,8 @@ def reading_options(format_name: str) -> Callable[[Command], Command]:
             format_name,
             "input_format",
             type=click.Choice(get_args(VectorFormat)),
-            help="INPUT's format.  [default: told from its content]",
+            metavar="FORMAT",
+            help="INPUT's format, such as glove or csv.  [default: told from its content]",
         ),
         click.option(
             "--words",

@@ -129,8 +129,13 @@ def _numeric_columns(rows: list[list[str]]) -> list[bool]:
 
 
 def _is_heading(rows: list[list[str]]) -> bool:
+    """Whether the first line names columns: where others have numbers, or by their numbers."""
     numeric = _numeric_columns(rows[1:]) if len(rows) > 1 else []
-    return any(kind and not _is_number(rows[0][c]) for c, kind in enumerate(numeric))
+    if any(kind and not _is_number(rows[0][c]) for c, kind in enumerate(numeric)):
+        return True
+    names = [rows[0][c].strip() for c, kind in enumerate(numeric) if kind]
+    counts = names == [str(i) for i in range(len(names))]
+    return counts and "" in rows[0] and len(names) > 0
 
 
 def _columns(rows: list[list[str]], separator: str, words_column: str | None) -> TextColumns:

@@ -129,7 +129,7 @@ def _unpickled(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(content):  # type: ignore[arg-type]
             raise ValueError("it keeps more objects than it has bytes")
-        if opcode.name in ("EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"):
+        if opcode.name in ("EXT1", "EXT2", "EXT4"):
             raise FormatError(f"a torch checkpoint with {opcode.name}, which tensors do not need")
     with archive.open(entry) as opened:
         return _Unpickler(opened, encoding="utf-8").load()

@@ -19,11 +19,11 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 from emcomp._support.sizes import format_bytes
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.formats.recognition import (
-    Beginning,
     HEAD_BYTES,
     SAMPLED_LINES,
     TEXT_FORMATS,
     ZIP_MAGIC,
+    Beginning,
     has_words_and_numbers,
     kind_of_zip,
     parse_header,
