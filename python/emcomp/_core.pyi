@@ -215,11 +215,36 @@ def check_words(
 def first_occurrences(
     word_bytes: NDArray[np.uint8], word_offsets: NDArray[np.uint64]
 ) -> NDArray[np.int64]: ...
+def count_fields(line: bytes) -> tuple[int, int]: ...
+def parse_columns(
+    text: NDArray[np.uint8],
+    first_line: int,
+    separator: str,
+    word: int,
+    first: int,
+    count: int,
+    out: NDArray[np.float32],
+    threads: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
+def binary_newlines(
+    text: NDArray[np.uint8], offset: int, dim: int, most: int, at_end: bool
+) -> bool: ...
 def read_binary_rows(
-    file: NDArray[np.uint8], position: int, first_row: int, out: NDArray[np.float32], threads: int
+    text: NDArray[np.uint8],
+    offset: int,
+    first_row: int,
+    newlines: bool,
+    out: NDArray[np.float32],
+    threads: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64], int]: ...
 def whole_binary_rows(
-    window: NDArray[np.uint8], dim: int, most: int, at_end: bool
+    text: NDArray[np.uint8],
+    offset: int,
+    first_row: int,
+    dim: int,
+    newlines: bool,
+    most: int,
+    at_end: bool,
 ) -> tuple[int, int]: ...
 
 class FastTextFile:

@@ -2,6 +2,7 @@ import json
 import re
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_words_for_a_table_without(plain_path, tmp_path):
     assert list(emcomp.read_vectors(out).words) == list("abcdef")
     (tmp_path / "words").write_text("a\nb\n")
     message = run("decompress", plain_path, out, "--words", tmp_path / "words", code=3).stderr
-    assert "2 words for 6 rows" in message
+    assert "2 words (from 'a' to 'b') for 6 rows" in message
 
 
 def test_convert_asks_for_a_format_it_cannot_tell(table_path, tmp_path):
@@ -312,3 +313,65 @@ def test_emcomp_files_are_recognised_by_their_content(table_path, glove, tmp_pat
     assert not recognises(glove)
     (tmp_path / "empty").write_bytes(b"")
     assert not recognises(tmp_path / "empty")
+
+
+# what files people bring
+
+
+def test_duplicates_while_streaming(tmp_path):
+    path = tmp_path / "twice.txt"
+    path.write_text("a 1 2.5\nb 3 4\na 5 6\nc 7 8\nb 9 9\n")
+    expected = {"first": ["a", "b", "c"], "last": ["a", "c", "b"]}
+    for which, words in expected.items():
+        for options in (["--memory-limit", "1GB"], ["--shard-rows", 2]):
+            out = tmp_path / f"{which}{options[0]}"
+            run("compress", path, out, "--duplicates", which, "-c", "float:32", *options)
+            table = emcomp.open(out)
+            assert list(table.words) == words
+            whole = emcomp.read_vectors(path, duplicates=which)
+            assert np.array_equal(table.decode(), whole.vectors)
+    assert "more than once" in run("compress", path, tmp_path / "o", code=3).stderr
+    run("compress", path, tmp_path / "o", "--shard-rows", 2, "--limit", 2)
+    assert list(emcomp.open(tmp_path / "o").words) == ["a", "b"]
+
+
+def test_raw_numbers_members_and_words(vectors, tmp_path):
+    vectors.tofile(tmp_path / "raw")
+    (tmp_path / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(WORDS)}))
+    shape = ["--dtype", "float32", "--shape", "x9"]
+    out = tmp_path / "out"
+    run(
+        "compress",
+        tmp_path / "raw",
+        out,
+        "-c",
+        "float:32",
+        *shape,
+        "--words",
+        tmp_path / "vocab.json",
+    )
+    assert np.array_equal(emcomp.open(out).decode(), vectors)
+    assert list(emcomp.open(out).words) == WORDS
+    for bad in (["--shape", "9"], ["--shape", "x9", "--dtype", "int8"]):
+        run("compress", tmp_path / "raw", out, *bad, code=2)
+    assert "need dtype=" in run("compress", tmp_path / "raw", out, "--shape", "x9", code=3).stderr
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a.txt", "b.txt"):
+            archive.writestr(name, "".join(f"{w} 0.5 {len(name)}.5\n" for w in "xyz"))
+    assert "'a.txt' (" in run("compress", tmp_path / "a.zip", out, code=4).stderr
+    run("compress", tmp_path / "a.zip", out, "--member", "b.txt")
+    assert list(emcomp.open(out).words) == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("name", ["o.npz", "o.safetensors", "o.parquet", "o.vec.gz", "o.bin.gz"])
+def test_convert_writes_by_the_ending(vectors, tmp_path, name):
+    words = [f"w{i}" for i in range(6)]
+    emcomp.write_vectors(tmp_path / "x.vec", vectors, words)
+    found = run_json("convert", tmp_path / "x.vec", tmp_path / name)
+    assert found["words"] == 6
+    read = emcomp.read_vectors(tmp_path / name)
+    assert read.words == words
+    assert np.array_equal(read.vectors, vectors)
+    if not name.endswith(".gz"):
+        run("convert", tmp_path / "x.vec", tmp_path / name, "--output-dtype", "float16")
+        assert emcomp.read_vectors(tmp_path / name).vectors.dtype == np.float16

@@ -97,6 +97,26 @@ def test_old_supervised_fasttext_models_have_no_ngrams(tmp_path):
     assert np.array_equal(read_vectors(tmp_path / "f").vectors, matrix[: len(WORDS)])
 
 
+@pytest.mark.parametrize("kind", [2, 3])
+def test_fasttext_models_of_before_they_had_a_number(tmp_path, kind):
+    matrix = fasttext_matrix(len(WORDS) + 50)
+    new = fasttext_file(WORDS, matrix, kind=kind, version=11)
+    (tmp_path / "new").write_bytes(new)
+    # Without number and version, pruned n-grams, and whether it is quantized.
+    arguments, words = new[8:64], new[64:]
+    end = words.index(matrix.tobytes())
+    old = arguments + words[:20] + words[28 : end - 17] + words[end - 16 :]
+    (tmp_path / "old").write_bytes(old)
+    expected = read_vectors(tmp_path / "new")
+    read = read_vectors(tmp_path / "old")
+    assert read.words == expected.words
+    assert np.array_equal(read.vectors, expected.vectors)
+    for end in range(64, len(old) - len(b"output matrix"), 131):
+        (tmp_path / "cut").write_bytes(old[:end])
+        with pytest.raises(CorruptFileError, match="byte"):
+            read_vectors(tmp_path / "cut")
+
+
 def test_bad_fasttext_models(tmp_path):
     path = tmp_path / "f"
     matrix = fasttext_matrix(len(WORDS) + 50)
@@ -144,7 +164,7 @@ def test_words_beside_an_npy(tmp_path):
     read = read_vectors(tmp_path / "f", words=tmp_path / "words")
     assert read.words.tolist() == ["a b", "c", "d"]
     assert read_vectors(tmp_path / "f", words=["x", "y", "z"], limit=2).words.tolist() == ["x", "y"]
-    with pytest.raises(InputError, match="2 words for 3 vectors"):
+    with pytest.raises(InputError, match=r"2 words \(from 'a' to 'b'\) for 3 rows"):
         read_vectors(tmp_path / "f", words=["a", "b"])
     with pytest.raises(InputError, match="lines 1 and 3"):
         read_vectors(tmp_path / "f", words=["a", "b", "a"])
@@ -159,7 +179,7 @@ def test_npz(tmp_path, save):
     save(path, table=table, numbers=np.arange(4), ids=np.zeros((2, 2), int))
     read = read_vectors(path)
     assert np.array_equal(read.vectors, table)
-    assert isinstance(read.vectors, np.memmap) == (save is np.savez)
+    assert isinstance(read.vectors, np.memmap)  # a compressed one from a temporary file
     save(path, table=table, other=other)
     with pytest.raises(FormatError, match=r"several.*'table' \(4, 9\), 'other' \(9, 6\)"):
         read_vectors(path)
@@ -199,7 +219,7 @@ def test_pickled_and_absurd_arrays(tmp_path):
             file, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 1 << 40)}
         )
         file.write(b"\0" * 100)
-    with pytest.raises(CorruptFileError, match="ends after the file"):
+    with pytest.raises(CorruptFileError, match="the file ends at byte"):
         read_vectors(path)
 
 

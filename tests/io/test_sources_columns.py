@@ -1,6 +1,7 @@
 """Parquet and Arrow: kinds of lists and numbers, nulls, lengths, and reading by groups."""
 
 import importlib.util
+import json
 import tracemalloc
 
 import numpy as np
@@ -183,7 +184,7 @@ def test_damaged_files(tmp_path, file):
     with pytest.raises(CorruptFileError, match=rf"^{path}: the file cannot be read"):
         emcomp.open_source(path)
     path.write_bytes(b"FEA1" + data[4:])
-    with pytest.raises(FormatError, match="Feather's first version"):
+    with pytest.raises(FormatError, match="first version of Feather"):
         emcomp.open_source(path)
 
 
@@ -192,3 +193,107 @@ def test_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'emcomp\[arrow\]'"):
         emcomp.open_source(path)
+
+
+# ---- a column for each dimension, words found by themselves, streams and datasets' folders
+
+
+@pytest.mark.parametrize("names", ["{}", "d{}", "dim_{}"])
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_column_for_each_dimension(file, names, start):
+    X, words = table(90, 12), [f"w{i}" for i in range(90)]
+    columns = {names.format(i + start): X[:, i] for i in range(12)}
+    path = file({"count": np.arange(90), "word": words, "score": X[:, 0], **columns})
+    for read in (emcomp.open_source(path), emcomp.read_vectors(path)):
+        assert read.shape == (90, 12)
+        assert np.array_equal(read.read(17, 50), X[17:67])
+    assert emcomp.open_source(path).words(3, 4) == words[3:7]
+    assert emcomp.read_vectors(path).words == words
+    given = emcomp.read_vectors(path, words=[f"v{i}" for i in range(90)])
+    assert given.words[5] == "v5"
+
+
+def test_columns_that_are_not_numbered(file):
+    with pytest.raises(FormatError, match="columns of numbers are not numbered") as caught:
+        emcomp.open_source(file({"x": [0.5, 1.5], "y": [2.5, 3.5], "word": ["a", "b"]}))
+    assert "column=" not in str(caught.value)
+    many = {f"c{2 * i}": [0.5] for i in range(3000)}
+    with pytest.raises(FormatError, match="and so on, 3000 columns"):
+        emcomp.open_source(file(many))
+    null = pa.array([0.5, None])
+    with pytest.raises(FormatError, match="row 1 is null"):
+        emcomp.open_source(file({"d0": null, "d1": null}, groups=1)).read(0, 2)
+
+
+@pytest.mark.parametrize("name", ["word", "token", "__index_level_0__"])
+def test_words_are_found_by_the_name_of_their_column(file, name):
+    vectors = pa.FixedSizeListArray.from_arrays(table(10, 3).ravel(), 3)
+    path = file({"v": vectors, "text": list("jihgfedcba"), name: list("abcdefghij")})
+    assert emcomp.open_source(path).words() == list("abcdefghij")
+    assert emcomp.open_source(path, words_column="text").words() == list("jihgfedcba")
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_arrow_streams(tmp_path, wide):
+    X, words = table(60, 4), [f"w{i}" for i in range(60)]
+    columns = {"word": words}
+    if wide:
+        columns |= {f"d{i}": X[:, i] for i in range(4)}
+    else:
+        columns["v"] = pa.FixedSizeListArray.from_arrays(X.ravel(), 4)
+    given = pa.table(columns)
+    path = tmp_path / "x"
+    with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, given.schema) as writer:
+        writer.write_table(given, max_chunksize=7)
+    for first, count in [(0, 60), (13, 1), (30, 30), (5, 20)]:
+        source = emcomp.open_source(path)
+        assert np.array_equal(source.read(first, count), X[first : first + count])
+        assert source.words(first, count) == words[first : first + count]
+    assert emcomp.read_vectors(path).words == words
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CorruptFileError, match="cannot be read"):
+        emcomp.open_source(path).read(0, 60)
+
+
+def write_dataset(folder, X, parts, **state):
+    folder.mkdir()
+    names = []
+    for i, rows in enumerate(np.array_split(X, parts)):
+        names.append(f"data-{i:05}-of-{parts:05}.arrow")
+        given = pa.table({"v": pa.array(list(rows), pa.list_(pa.float32()))})
+        with pa.OSFile(str(folder / names[-1]), "wb") as out:
+            with pa.ipc.new_stream(out, given.schema) as writer:
+                writer.write_table(given)
+    state = {"_data_files": [{"filename": name} for name in names], **state}
+    (folder / "state.json").write_text(json.dumps(state))
+    (folder / "dataset_info.json").write_text("{}")
+
+
+def test_folders_of_datasets(tmp_path):
+    X = table(60, 4)
+    write_dataset(tmp_path / "a", X, 3)
+    assert np.array_equal(emcomp.open_source(tmp_path / "a").read(5, 50), X[5:55])
+    assert emcomp.read_vectors(tmp_path / "a").shape == (60, 4)
+    write_dataset(tmp_path / "b", X, 1, _indices_data_files=[{"filename": "x"}])
+    with pytest.raises(FormatError, match="flatten_indices"):
+        emcomp.open_source(tmp_path / "b")
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    with pytest.raises(InputError, match=r"several splits: name one of \['a', 'b'\]"):
+        emcomp.open_source(tmp_path)
+    (tmp_path / "a" / "state.json").write_text('{"_data_files": [{"filename": "../x"}]}')
+    with pytest.raises(FormatError):
+        emcomp.open_source(tmp_path / "a")
+
+
+def test_a_folder_that_the_datasets_library_saved(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    X = table(60, 4)
+    rows = {"v": list(X), "word": [f"w{i}" for i in range(60)]}
+    saved = datasets.Dataset.from_dict(rows)
+    saved.save_to_disk(tmp_path / "a", num_shards=2)
+    read = emcomp.read_vectors(tmp_path / "a")
+    assert np.array_equal(read.vectors.astype(np.float32), X)
+    assert read.words == rows["word"]
+    saved.select([5, 3, 7]).save_to_disk(tmp_path / "b")
+    assert emcomp.read_vectors(tmp_path / "b").words == ["w5", "w3", "w7"]

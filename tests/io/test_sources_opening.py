@@ -87,7 +87,7 @@ def test_folders_with_something_else(tmp_path):
         emcomp.open_source(tmp_path / "nothing.npy")
     np.save(tmp_path / "a.npy", table(5, 3))
     (tmp_path / "readme").write_text("words")
-    with pytest.raises(FormatError, match="readme: not a vector file"):
+    with pytest.raises(FormatError, match="readme: not a vector file of a known format"):
         emcomp.open_source(tmp_path)
     (tmp_path / "readme").unlink()
     (tmp_path / "b").mkdir()
@@ -295,8 +295,7 @@ def test_the_command_line_takes_what_only_streams(tmp_path, memory):
     emcomp.compress(X, "uniform:4", out=shards, shard_rows=30)
     assert run("evaluate", tmp_path / "parts", shards, "-m", "eos").exit_code == 0
     assert emcomp.eos(tmp_path / "parts", shards) == emcomp.eos(X, emcomp.open(shards))
-    result = run("compress", tmp_path / "parts", out, "--duplicates", "first")
-    assert result.exit_code == 3
+    assert run("compress", tmp_path / "parts", out, "--duplicates", "first").exit_code == 0
 
 
 def test_words_on_the_command_line(tmp_path):

@@ -122,6 +122,8 @@ def test_a_header_that_promises_other_rows(file, compressed, promised):
 def test_lines_longer_than_a_window(file, monkeypatch):
     monkeypatch.setattr(windows, "WINDOW_BYTES", 100)
     path = file(b"a 1 2\n" * 30 + b"b" * 300 + b" 1 2\n")
+    assert emcomp.open_source(path).shape == (31, 2)
+    monkeypatch.setattr(windows, "LINE_BYTES", 100)
     with pytest.raises(FormatError, match=r"vectors: byte 180: a line is longer than 100 bytes"):
         emcomp.open_source(path)
 
@@ -129,7 +131,7 @@ def test_lines_longer_than_a_window(file, monkeypatch):
 def test_binary_that_ends_early_names_the_vector(file):
     data = binary_of(words_for(100), table(100, 4), b"")
     path = file(data[:-1])
-    with pytest.raises(CorruptFileError, match=r"vectors: vector 99 \(counted from 0\)"):
+    with pytest.raises(CorruptFileError, match=r"inside vector 99 \(counted from 0\)"):
         emcomp.open_source(path)
     path = file(data + b"rest")
     with pytest.raises(FormatError, match="4 more bytes follow"):

@@ -49,6 +49,11 @@ py::tuple arrays_of(words::WordBuffer&& words) {
   return py::make_tuple(array_of(std::move(words.bytes)), array_of(std::move(words.offsets)));
 }
 
+// A vector longer than any file would overflow its number of bytes.
+void check_dim(std::int64_t dim) {
+  if (dim < 1 || dim > (std::int64_t{1} << 60)) throw InputError("dim is out of range");
+}
+
 void bind_format(py::module_& module, const char* name,
                  std::string (*format)(const base::MatrixView&, const words::WordList&, int)) {
   module.def(
@@ -128,39 +133,76 @@ void bind_vectors(py::module_& module) {
       py::arg("word_bytes").noconvert(), py::arg("word_offsets").noconvert());
 
   module.def(
-      "read_binary_rows",
-      [](const Bytes& file, std::int64_t position, std::int64_t first_row, Rows out, int threads) {
-        const auto view = text_of(file);
+      "count_fields",
+      [](const std::string& line) {
+        const vectors::FieldCount found = vectors::count_fields(line);
+        return std::pair(found.fields, found.numbers);
+      },
+      py::arg("line"));
+
+  module.def(
+      "parse_columns",
+      [](const Bytes& text, std::int64_t first_line, char separator, std::int64_t word,
+         std::int64_t first, std::int64_t count, Rows out, int threads) {
+        const auto view = text_of(text);
         const vectors::RowBlock rows = row_block(out);
-        if (position < 0 || position > static_cast<std::int64_t>(view.size())) {
-          throw InputError("the position is outside of the file");
-        }
-        vectors::BinaryRows result;
+        const vectors::Columns columns{separator, word, first, count};
+        words::WordBuffer words;
         {
           const py::gil_scoped_release release;
-          result = vectors::read_binary_rows(view, position, first_row, rows, threads);
+          words = vectors::parse_lines(view, first_line, rows, threads, &columns);
         }
-        const auto [bytes, offsets] = std::pair(array_of(std::move(result.words.bytes)),
-                                                array_of(std::move(result.words.offsets)));
-        return py::make_tuple(bytes, offsets, result.end);
+        return arrays_of(std::move(words));
       },
-      py::arg("file").noconvert(), py::arg("position"), py::arg("first_row"),
+      py::arg("text").noconvert(), py::arg("first_line"), py::arg("separator"), py::arg("word"),
+      py::arg("first"), py::arg("count"), py::arg("out").noconvert(), py::arg("threads"));
+
+  module.def(
+      "binary_newlines",
+      [](const Bytes& text, std::int64_t offset, std::int64_t dim, std::int64_t most, bool at_end) {
+        const vectors::BinaryPart part{text_of(text), offset, 0, at_end};
+        check_dim(dim);
+        const py::gil_scoped_release release;
+        return vectors::has_newlines(part, dim, most);
+      },
+      py::arg("text").noconvert(), py::arg("offset"), py::arg("dim"), py::arg("most"),
+      py::arg("at_end"));
+
+  module.def(
+      "read_binary_rows",
+      [](const Bytes& text, std::int64_t offset, std::int64_t first_row, bool newlines, Rows out,
+         int threads) {
+        const vectors::BinaryPart part{text_of(text), offset, first_row, true};
+        const vectors::RowBlock rows = row_block(out);
+        check_dim(rows.dim);
+        words::WordBuffer words;
+        std::int64_t end = 0;
+        {
+          const py::gil_scoped_release release;
+          const vectors::BinaryRows found =
+              vectors::find_binary_rows(part, {rows.dim, newlines}, rows.rows);
+          words = vectors::read_binary_rows(part, found, rows, threads);
+          end = found.end;
+        }
+        const auto [bytes, offsets] =
+            std::pair(array_of(std::move(words.bytes)), array_of(std::move(words.offsets)));
+        return py::make_tuple(bytes, offsets, end);
+      },
+      py::arg("text").noconvert(), py::arg("offset"), py::arg("first_row"), py::arg("newlines"),
       py::arg("out").noconvert(), py::arg("threads"));
 
   module.def(
       "whole_binary_rows",
-      [](const Bytes& window, std::int64_t dim, std::int64_t most, bool at_end) {
-        const auto view = text_of(window);
-        // A vector longer than any file would overflow its number of bytes.
-        if (dim < 1 || dim > (std::int64_t{1} << 60)) throw InputError("dim is out of range");
-        vectors::WholeRows found;
-        {
-          const py::gil_scoped_release release;
-          found = vectors::whole_binary_rows(view, dim, most, at_end);
-        }
-        return std::pair(found.rows, found.end);
+      [](const Bytes& text, std::int64_t offset, std::int64_t first_row, std::int64_t dim,
+         bool newlines, std::int64_t most, bool at_end) {
+        const vectors::BinaryPart part{text_of(text), offset, first_row, at_end};
+        check_dim(dim);
+        const py::gil_scoped_release release;
+        const vectors::BinaryRows found = vectors::find_binary_rows(part, {dim, newlines}, most);
+        return std::pair(static_cast<std::int64_t>(found.rows.size()), found.end);
       },
-      py::arg("window").noconvert(), py::arg("dim"), py::arg("most"), py::arg("at_end"));
+      py::arg("text").noconvert(), py::arg("offset"), py::arg("first_row"), py::arg("dim"),
+      py::arg("newlines"), py::arg("most"), py::arg("at_end"));
 
   py::class_<FastTextFile>(module, "FastTextFile", py::module_local())
       .def(py::init([](const Bytes& file) {

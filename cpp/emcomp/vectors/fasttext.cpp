@@ -98,13 +98,17 @@ void for_each_ngram(const FastTextModel& model, std::string_view word, const Use
 
 FastTextModel open_fasttext(std::span<const char> file) {
   Cursor cursor(file);
-  if (cursor.take<std::int32_t>() != kFastTextMagic) {
-    throw FormatError("not a fastText model: it begins with another number than fastText's");
-  }
-  const auto version = cursor.take<std::int32_t>();
-  if (version != 11 && version != 12) {
-    throw FormatError("fastText file version " + std::to_string(version) +
-                      " is not known; 11 and 12 are");
+  // The first models have neither number nor version, and nothing of pruning and quantizing.
+  const bool numbered = cursor.take<std::int32_t>() == kFastTextMagic;
+  std::int32_t version = 0;
+  if (numbered) {
+    version = cursor.take<std::int32_t>();
+    if (version != 11 && version != 12) {
+      throw FormatError("fastText file version " + std::to_string(version) +
+                        " is not known; 11 and 12 are");
+    }
+  } else {
+    cursor = Cursor(file);
   }
   // Arguments of the training run; those that word vectors do not depend on are skipped.
   FastTextModel model;
@@ -119,13 +123,13 @@ FastTextModel open_fasttext(std::span<const char> file) {
   model.longest_ngram = cursor.take<std::int32_t>();
   skip_integers(1);  // learning rate's update rate
   cursor.take<double>();
-  if (version == 11 && kind == kSupervised) model.longest_ngram = 0;
+  if (version <= 11 && kind == kSupervised) model.longest_ngram = 0;
 
   const auto entries = cursor.take<std::int32_t>();
   const auto word_count = cursor.take<std::int32_t>();
   const auto label_count = cursor.take<std::int32_t>();
   cursor.take<std::int64_t>();  // tokens
-  const auto kept = cursor.take<std::int64_t>();
+  const auto kept = numbered ? cursor.take<std::int64_t>() : std::int64_t{-1};
   constexpr std::int64_t kShortestEntry = 10;  // terminated word, count, kind
   if (word_count < 0 || label_count < 0 ||
       entries != static_cast<std::int64_t>(word_count) + label_count) {
@@ -151,10 +155,10 @@ FastTextModel open_fasttext(std::span<const char> file) {
     model.kept_buckets[bucket] = row;
   }
 
-  if (cursor.take<std::uint8_t>() != 0) {
+  if (numbered && cursor.take<std::uint8_t>() != 0) {
     throw FormatError(
-        "a quantized fastText model (.ftz) cannot be read; use the model it was made "
-        "from");
+        "a quantized fastText model (.ftz) cannot be read; use the model it was made from, or "
+        "write its vectors as text, as by 'fasttext print-word-vectors'");
   }
   model.matrix_rows = cursor.take<std::int64_t>();
   const auto columns = cursor.take<std::int64_t>();

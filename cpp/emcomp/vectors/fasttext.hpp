@@ -31,7 +31,7 @@ struct FastTextModel {
 };
 
 // Reads the dictionary and finds the matrix. Every length is checked against the file's size.
-// Throws FormatError for a file of another kind or a quantized model, CorruptFileError for one that
+// Throws FormatError for a quantized model or an unknown version, CorruptFileError for one that
 // is cut short or contradicts itself.
 FastTextModel open_fasttext(std::span<const char> file);
 

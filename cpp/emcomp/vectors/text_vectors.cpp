@@ -66,19 +66,14 @@ bool is_number(std::string_view field) {
   return parse_float(field.data(), end, ignored) == end;
 }
 
+std::string_view without_leading(std::string_view text, const char* characters) {
+  const std::size_t first = text.find_first_not_of(characters);
+  return first == std::string_view::npos ? std::string_view() : text.substr(first);
+}
+
 std::string_view without_trailing(std::string_view text, const char* characters) {
   const std::size_t last = text.find_last_not_of(characters);
   return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
-std::int64_t count_fields(std::string_view line) {
-  std::int64_t fields = 0;
-  bool inside = false;
-  for (const char c : line) {
-    if (!inside && !is_separator(c)) ++fields;
-    inside = !is_separator(c);
-  }
-  return fields;
 }
 
 [[noreturn]] void fail(std::int64_t line_number, std::int64_t column, const std::string& what) {
@@ -113,7 +108,7 @@ std::string_view parse_any_line(std::string_view line, std::int64_t line_number,
   for (std::int64_t c = dim - 1; c >= 0; --c) {
     const std::size_t before = rest.find_last_of(" \t");
     if (before == std::string_view::npos) {
-      const std::int64_t fields = count_fields(line);
+      const std::int64_t fields = count_fields(line).fields;
       fail(line_number, 0,
            "expected " + expected + ", found " + std::to_string(fields) +
                (fields == 1 ? " field" : " fields"));
@@ -126,6 +121,7 @@ std::string_view parse_any_line(std::string_view line, std::int64_t line_number,
     }
     rest = without_trailing(rest.substr(0, before), " \t");
   }
+  rest = without_leading(rest, " \t");
   if (rest.empty()) fail(line_number, 0, "there is no word before the numbers");
   const std::size_t before = rest.find_last_of(" \t");
   if (before != std::string_view::npos && is_number(rest.substr(before + 1))) {
@@ -135,9 +131,86 @@ std::string_view parse_any_line(std::string_view line, std::int64_t line_number,
   return rest;
 }
 
-// Parses up to `rows` lines that begin in [begin, end) of the text.
+// The next field of a line of columns, and the rest of the line without the separator.
+struct Field {
+  std::string_view text;
+  std::string_view rest;
+  bool last = false;
+  bool quoted = false;
+};
+
+Field next_field(std::string_view line, char separator) {
+  Field field;
+  if (separator == ' ') {
+    line = without_leading(line, " \t");
+    const std::size_t end = std::min(line.find_first_of(" \t"), line.size());
+    field.text = line.substr(0, end);
+    field.rest = without_leading(line.substr(end), " \t");
+    field.last = field.rest.empty();
+    return field;
+  }
+  std::size_t from = 0;
+  if (!line.empty() && line.front() == '"') {
+    from = 1;
+    for (;; from += 2) {
+      from = line.find('"', from);
+      if (from == std::string_view::npos || from + 1 >= line.size() || line[from + 1] != '"') break;
+    }
+    field.quoted = from != std::string_view::npos;
+    from = field.quoted ? from : 0;
+  }
+  const std::size_t end = line.find(separator, from);
+  field.last = end == std::string_view::npos;
+  field.text = line.substr(0, end);
+  field.rest = field.last ? std::string_view() : line.substr(end + 1);
+  return field;
+}
+
+// The word that a field holds, put together in `kept` where it is quoted.
+std::string_view unquoted(const Field& field, std::string& kept) {
+  if (!field.quoted) return field.text;
+  kept.clear();
+  const std::string_view inside = without_trailing(field.text, " \t");
+  for (std::size_t i = 1; i + 1 < inside.size(); ++i) {
+    if (inside[i] == '"') ++i;
+    kept.push_back(inside[i]);
+  }
+  return kept;
+}
+
+// A line of a table of columns. Returns its word, perhaps in `kept`.
+std::string_view parse_columns(std::string_view line, const Columns& columns,
+                               std::int64_t line_number, std::int64_t dim, float* out,
+                               std::string& kept) {
+  line = without_trailing(line, columns.separator == '\t' ? "\r" : " \t\r");
+  const char* const begin = line.data();
+  std::string_view word;
+  std::int64_t i = 0;
+  for (bool last = false; !last; ++i) {
+    const Field field = next_field(line, columns.separator);
+    if (i == columns.word) {
+      word = unquoted(field, kept);
+      if (word.empty()) fail(line_number, field.text.data() - begin, "the word is empty");
+    } else if (i >= columns.first && i < columns.first + dim) {
+      const std::string_view text = without_leading(without_trailing(field.text, " \t"), " \t");
+      if (parse_float(text.data(), text.data() + text.size(), out[i - columns.first]) !=
+          text.data() + text.size()) {
+        fail(line_number, field.text.data() - begin, quoted(field.text) + " is not a number");
+      }
+    }
+    last = field.last;
+    line = field.rest;
+  }
+  if (i != columns.count) {
+    fail(line_number, 0,
+         "expected " + std::to_string(columns.count) + " fields, found " + std::to_string(i));
+  }
+  return word;
+}
+
+// Parses up to `rows` lines that begin in [begin, end) of the text: a word and numbers, or columns.
 words::WordBuffer parse_chunk(std::span<const char> text, std::int64_t begin, std::int64_t end,
-                              std::int64_t line_number, RowBlock out) {
+                              std::int64_t line_number, RowBlock out, const Columns* columns) {
   const char* const text_end = text.data() + text.size();
   const char* at = text.data() + begin;
   if (begin > 0) {
@@ -147,9 +220,17 @@ words::WordBuffer parse_chunk(std::span<const char> text, std::int64_t begin, st
     ++at;
   }
   words::WordBuffer words;
+  std::string kept;
   for (std::int64_t row = 0; row < out.rows && at < text.data() + end; ++row) {
     float* values = out.values + row * out.dim;
     std::string_view word;
+    if (columns != nullptr) {
+      const char* const line_end = std::find(at, text_end, '\n');
+      word = parse_columns({at, line_end}, *columns, line_number + row, out.dim, values, kept);
+      if (columns->word >= 0) words.add(word);
+      at = line_end + 1;
+      continue;
+    }
     const char* line_end = parse_usual_line(at, text_end, out.dim, values, word);
     if (line_end == nullptr) {
       line_end = std::find(at, text_end, '\n');
@@ -192,8 +273,25 @@ std::int64_t count_lines(std::span<const char> text, int threads) {
   return std::accumulate(starts.begin(), starts.end(), std::int64_t{0});
 }
 
+FieldCount count_fields(std::string_view line) {
+  FieldCount found;
+  bool is_numeric = true;
+  std::string_view rest = without_trailing(line, " \t\r");
+  while (!rest.empty()) {
+    const std::size_t before = rest.find_last_of(" \t");
+    const std::string_view field =
+        before == std::string_view::npos ? rest : rest.substr(before + 1);
+    is_numeric = is_numeric && is_number(field);
+    found.numbers += static_cast<std::int64_t>(is_numeric);
+    ++found.fields;
+    rest = before == std::string_view::npos ? std::string_view()
+                                            : without_trailing(rest.substr(0, before), " \t");
+  }
+  return found;
+}
+
 words::WordBuffer parse_lines(std::span<const char> text, std::int64_t first_line, RowBlock out,
-                              int threads) {
+                              int threads, const Columns* columns) {
   const auto size = static_cast<std::int64_t>(text.size());
   const auto chunks = static_cast<std::size_t>((size + kChunkBytes - 1) / kChunkBytes);
   std::vector<std::int64_t> first_rows(chunks + 1);
@@ -213,7 +311,7 @@ words::WordBuffer parse_lines(std::span<const char> text, std::int64_t first_lin
     const std::int64_t next = std::min(first_rows[chunk + 1], out.rows);
     try {
       words[chunk] = parse_chunk(text, begin, end, first_line + row,
-                                 {out.values + row * out.dim, next - row, out.dim});
+                                 {out.values + row * out.dim, next - row, out.dim}, columns);
     } catch (const FormatError& error) {
       errors[chunk] = error;
     }
@@ -268,6 +366,9 @@ void check_words(const words::WordList& words, bool spaces_allowed) {
     if (!spaces_allowed) fail_word(i, "has a space or tab, which this format cannot hold");
     if (without_trailing(word, " \t").size() != word.size()) {
       fail_word(i, "ends with a space, which this format cannot hold");
+    }
+    if (without_leading(word, " \t").size() != word.size()) {
+      fail_word(i, "begins with a space, which this format cannot hold");
     }
     if (is_number(word.substr(before + 1))) {
       fail_word(i, "ends with a number after a space, which would be read as part of the vector");

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 Examples:
   emcomp compress glove.6B.300d.txt glove.emcomp
   emcomp compress cc.en.300.vec.gz en.emcomp --codec uniform:2 --limit 200000
+  emcomp compress glove.6B.zip glove.emcomp --member glove.6B.300d.txt
   emcomp compress "parts/*.parquet" parts.emcomp --words-column word
-  emcomp compress tokens.npy tokens.emcomp --words vocab.txt
+  emcomp compress tokens.npy tokens.emcomp --words tokenizer.json
   emcomp compress model.safetensors tokens.emcomp --codec "uniform:8(granularity=row)"
   emcomp compress huge.npy huge.emcomp --memory-limit 1GB
   emcomp compress huge.npy huge --shard-rows 1000000 --resume
@@ -73,11 +74,11 @@ def compress(
 ) -> None:
     """Compress the vectors of INPUT into OUTPUT, and say what was lost.
 
-    INPUT is GloVe text, word2vec text or binary, fastText text or a fastText model, npy, npz or
-    safetensors; text may be compressed with gzip. It may be Parquet or Arrow, the index of a
-    checkpoint in several files, a folder or quoted pattern of files of one table, or a URL; these
-    are read in blocks. An emcomp file is taken too, to make it smaller. An OUTPUT that is there is
-    replaced when the new one is complete.
+    INPUT is GloVe or word2vec text, word2vec binary, a fastText model, CSV, npy, npz, safetensors,
+    a torch checkpoint, GGUF, HDF5, Parquet or Arrow. It may be compressed or in a zip or tar
+    archive; - is standard input. It may be a folder or quoted pattern of files of one table, the
+    index of a checkpoint in several files, or a URL. An emcomp file is taken too, to make it
+    smaller. An OUTPUT that is there is replaced when the new one is complete.
     """
     streaming = memory_limit is not None or shard_rows is not None or resume
     check_output(output, input_path, reading["words"], folder=shard_rows is not None)

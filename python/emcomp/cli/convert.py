@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import click
 
@@ -15,7 +16,7 @@ from emcomp.cli.options import FILE, INPUT, json_option, reading_options, thread
 from emcomp.cli.output import write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
 from emcomp.errors import InputError
-from emcomp.io.writing import WrittenFormat, write_words
+from emcomp.io.writing import WrittenFormat, WrittenType, ending_of, write_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,42 +24,49 @@ if TYPE_CHECKING:
     from emcomp.io.sources.base import Source
     from emcomp.vocabulary.word_list import WordList
 
-_FORMATS: dict[str, WrittenFormat] = {
-    ".txt": "glove", ".vec": "word2vec", ".bin": "word2vec-binary", ".npy": "npy",
-}  # fmt: skip
+_STANDARD_OUTPUT = ("-", "/dev/stdout")
 
 format_option = click.option(
     "--format",
     "output_format",
     type=click.Choice(get_args(WrittenFormat)),
-    help="OUTPUT's format.  [default: glove for .txt, word2vec for .vec, word2vec-binary for .bin, "
-    "npy for .npy]",
+    help="OUTPUT's format.  [default: told from its ending: .txt, .vec, .bin, .npy, .npz, "
+    ".safetensors or .parquet, and .gz after the first three; glove for -]",
+)
+type_option = click.option(
+    "--output-dtype",
+    type=click.Choice(get_args(WrittenType)),
+    default="float32",
+    show_default=True,
+    help="The type of the numbers; float16 in npy, npz, safetensors and Parquet.",
 )
 save_words_option = click.option(
     "--save-words", type=FILE, metavar="FILE", help="Write the words to FILE, one on each line."
 )
 
 
-def _written_format(output: Path, output_format: WrittenFormat | None) -> WrittenFormat:
-    found = output_format or _FORMATS.get(output.suffix.lower())
-    if found is None:
-        hint = "; emcomp compress writes emcomp files" if output.suffix == ".emcomp" else ""
-        raise click.UsageError(f"{output}: name the format to write with --format{hint}")
-    return found
-
-
 def _write(
     input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
+    output_dtype: WrittenType,
     save_words: Path | None,
     threads: int | None,
     as_json: bool,
     read: Callable[[], tuple[Source, WordList | None]],
 ) -> None:
-    written = _written_format(output, output_format)
-    for path in filter(None, (output, save_words)):
+    to_standard_output = str(output) in _STANDARD_OUTPUT
+    if to_standard_output and as_json:
+        raise click.UsageError("--json and an OUTPUT of - both write to standard output")
+    try:
+        written = ending_of("" if to_standard_output else output, _wanted(output, output_format))
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    for path in filter(None, (None if to_standard_output else output, save_words)):
         check_output(path, input_path, output if path is save_words else None)
+    target: Path | BinaryIO = output
+    if to_standard_output:
+        target = sys.stdout.buffer
     started = time.perf_counter()
     with progress_bar() as report:
         report("read", 0, 0)
@@ -68,10 +76,11 @@ def _write(
         watched = WatchedSource(source, "write", report)
         with writing(output):
             emcomp.write_vectors(
-                output,
+                target,
                 watched,
-                None if written == "npy" else words,
-                format=written,
+                None if written.format == "npy" else words,
+                format=written.format,
+                dtype=output_dtype,
                 threads=threads,
             )
         if save_words is not None and words is not None:
@@ -79,13 +88,15 @@ def _write(
                 write_words(save_words, words)
     seconds = time.perf_counter() - started
     rows, dim = source.shape
-    if written == "npy" and words is not None and save_words is None:
+    if written.format == "npy" and words is not None and save_words is None:
         click.echo("emcomp: note: npy holds no words; --save-words FILE keeps them", err=True)
+    if to_standard_output:
+        return
     if as_json:
         write_json({
             "input": str(input_path),
             "output": str(output),
-            "format": written,
+            "format": written.format,
             "rows": rows,
             "dim": dim,
             "words": None if words is None else len(words),
@@ -95,9 +106,14 @@ def _write(
         return
     write_fields([
         ("vectors", f"{rows:,} x {dim}"),
-        ("file", f"{output}, {written}, {format_bytes(output.stat().st_size)}"),
+        ("file", f"{output}, {written.format}, {format_bytes(output.stat().st_size)}"),
         ("time", f"{seconds:.3f} s"),
     ])  # fmt: skip
+
+
+def _wanted(output: Path, output_format: WrittenFormat | None) -> WrittenFormat | None:
+    is_open = str(output) in _STANDARD_OUTPUT
+    return "glove" if output_format is None and is_open else output_format
 
 
 @click.command(
@@ -112,6 +128,7 @@ Examples:
 @click.argument("input_path", metavar="INPUT", type=FILE)
 @click.argument("output", metavar="OUTPUT", type=FILE)
 @format_option
+@type_option
 @click.option(
     "--words",
     type=FILE,
@@ -125,21 +142,23 @@ def decompress(
     input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
+    output_dtype: WrittenType,
     words: Path | None,
     save_words: Path | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Write the rows of the compressed table INPUT as float32 vectors to OUTPUT.
+    """Write the rows of the compressed table INPUT as vectors to OUTPUT.
 
-    This is emcomp convert for an INPUT that must be an emcomp file.
+    This is emcomp convert for an INPUT that must be an emcomp file. An OUTPUT of - is standard
+    output.
     """
 
     def read() -> tuple[Source, WordList | None]:
         table = emcomp.open(input_path)
         return table, table_words(table, words)
 
-    _write(input_path, output, output_format, save_words, threads, as_json, read)
+    _write(input_path, output, output_format, output_dtype, save_words, threads, as_json, read)
 
 
 @click.command(
@@ -148,13 +167,15 @@ def decompress(
 Examples:
   emcomp convert GoogleNews-vectors-negative300.bin news.txt
   emcomp convert glove.6B.300d.txt glove.npy --save-words glove.words
-  emcomp convert vectors.npy vectors.vec --words vocab.txt
+  emcomp convert vectors.npy vectors.vec.gz --words vocab.txt
+  emcomp convert glove.zip - --member glove.6B.50d.txt | head
   emcomp convert glove.emcomp glove.bin --limit 50000
 """,
 )
 @click.argument("input_path", metavar="INPUT", type=INPUT)
 @click.argument("output", metavar="OUTPUT", type=FILE)
 @format_option
+@type_option
 @reading_options("--input-format")
 @save_words_option
 @threads_option
@@ -163,18 +184,19 @@ def convert(
     input_path: Path | str,
     output: Path,
     output_format: WrittenFormat | None,
+    output_dtype: WrittenType,
     save_words: Path | None,
     threads: int | None,
     as_json: bool,
     **reading: Any,
 ) -> None:
-    """Write the vectors of INPUT in another format to OUTPUT, as float32.
+    """Write the vectors of INPUT in another format to OUTPUT.
 
-    INPUT is anything that emcomp compress reads, an emcomp file too. An
-    OUTPUT that is there is replaced when the new one is complete.
+    INPUT is anything that emcomp compress reads, an emcomp file too; - is standard input. An OUTPUT
+    that is there is replaced when the new one is complete; - is standard output.
     """
 
     def read() -> tuple[Source, WordList | None]:
         return read_input(input_path, threads=threads, **reading)
 
-    _write(input_path, output, output_format, save_words, threads, as_json, read)
+    _write(input_path, output, output_format, output_dtype, save_words, threads, as_json, read)

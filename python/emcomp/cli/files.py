@@ -9,31 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import emcomp
 from emcomp.errors import InputError
-from emcomp.io.sources.base import FirstRows
-from emcomp.tables.opening import way_in
+from emcomp.io.inputs import Options
+from emcomp.io.reading import Duplicates, WordVectors, kept_rows
+from emcomp.io.sources.base import FirstRows, KeptRows, Source
+from emcomp.tables.opening import open_input
+from emcomp.tables.table import CompressedEmbedding
 from emcomp.tables.verification import table_files
+from emcomp.vocabulary.given_words import check_number_of_words, given_words
 from emcomp.vocabulary.word_list import WordList
 
 if TYPE_CHECKING:
-    from emcomp.io.reading import Duplicates
-    from emcomp.io.sources.base import Source
     from emcomp.io.sources.opened import OpenedSource
-    from emcomp.tables.table import CompressedEmbedding
 
 
 def read_input(
     path: Path | str,
     *,
-    input_format: str | None,
-    words: Path | None,
-    tensor: str | None,
-    column: str | None,
-    words_column: str | None,
-    limit: int | None,
-    duplicates: Duplicates,
-    threads: int | None,
+    input_format: str | None = None,
+    words: Path | None = None,
+    member: str | None = None,
+    tensor: str | None = None,
+    column: str | None = None,
+    words_column: str | None = None,
+    dtype: str | None = None,
+    shape: tuple[int | None, int] | None = None,
+    limit: int | None = None,
+    duplicates: Duplicates = "error",
+    threads: int | None = None,
     streamed: bool = False,
 ) -> tuple[Source, WordList | None]:
     """The rows and the words of what a command takes: vectors, or a compressed table.
@@ -41,55 +44,41 @@ def read_input(
     Raises:
         InputError: if the options do not fit the file.
     """
-    way = way_in(path, streamed=streamed)
-    if way == "streamed":
-        if duplicates != "error":
-            raise InputError(
-                f"{path}: is not read whole, so that duplicate words must stay an error"
-            )
-        source = emcomp.open_source(
-            path,
-            format=input_format,
-            tensor=tensor,
-            column=column,
-            words_column=words_column,
-            threads=threads,
-        )
-        if limit is None or limit >= source.shape[0]:
-            return source, _words_of_source(source, words, source.shape[0])
-        return FirstRows(source, limit), _words_of_source(source, words, limit)
-    if column is not None or words_column is not None:
-        raise InputError(f"{path}: columns are for Parquet and Arrow files")
-    if way == "vectors":
-        vectors = emcomp.read_vectors(
-            path,
-            format=input_format,
-            words=words,
-            tensor=tensor,
-            limit=limit,
-            duplicates=duplicates,
-            threads=threads,
-        )
-        return vectors, vectors.words
-    if input_format is not None or tensor is not None:
-        raise InputError(f"{path}: an emcomp file needs no format and no tensor's name")
-    table = emcomp.open(path)
-    own = table_words(table, words)
-    if limit is None or limit >= len(table):
-        return table, own
-    part = emcomp.WordVectors(table.decode(0, limit), own and own[:limit])
-    return part, part.words
+    options = Options(input_format, member, tensor, column, words_column, dtype, shape, threads)
+    opened = open_input(
+        path, options, limit=limit, duplicates=duplicates, words=words, streamed=streamed
+    )
+    if isinstance(opened, WordVectors):
+        return opened, opened.words
+    if isinstance(opened, CompressedEmbedding):
+        if options != Options(threads=threads):
+            raise InputError(f"{path}: an emcomp file needs none of the options of other formats")
+        own = table_words(opened, words)
+        if limit is None or limit >= len(opened):
+            return opened, own
+        part = WordVectors(opened.decode(0, limit), own and own[:limit])
+        return part, part.words
+    return _first_of_each(opened, words, limit, duplicates)
 
 
-def _words_of_source(source: OpenedSource, given: Path | None, rows: int) -> WordList | None:
+def _first_of_each(
+    source: OpenedSource, given: Path | None, limit: int | None, duplicates: Duplicates
+) -> tuple[Source, WordList | None]:
+    """Rows and words of a source as a command asks for them."""
+    rows = source.shape[0] if limit is None else min(limit, source.shape[0])
     if given is None:
-        return source.words(0, rows)
-    if source.has_words:
+        words = source.words(0, rows)
+    elif source.has_words and not source.words_guessed:
         raise InputError(f"{source.name}: has words of its own; --words is for files without")
-    words = WordList.from_lines(given.read_bytes())[:rows]
-    if len(words) != rows:
-        raise InputError(f"{given}: {len(words)} words for {rows} rows")
-    return words
+    else:
+        words = given_words(given, source.shape[0])
+        words = words[:rows] if len(words) == source.shape[0] else words
+        check_number_of_words(words, rows, given)
+    taken: Source = source if rows == source.shape[0] else FirstRows(source, rows)
+    if words is None or duplicates == "error":
+        return taken, words  # who needs distinct words says which are not
+    kept = kept_rows(words, duplicates)
+    return (taken, words) if kept is None else (KeptRows(taken, kept), words.take(kept))
 
 
 def table_words(table: CompressedEmbedding, words: Path | None = None) -> WordList | None:
@@ -99,9 +88,10 @@ def table_words(table: CompressedEmbedding, words: Path | None = None) -> WordLi
         InputError: if there are both, or the file has another number of words.
     """
     if table.words is None:
-        given = None if words is None else WordList.from_lines(words.read_bytes())
-        if given is not None and len(given) != len(table):
-            raise InputError(f"{words}: {len(given)} words for {len(table)} rows")
+        if words is None:
+            return None
+        given = given_words(words, len(table))
+        check_number_of_words(given, len(table), words)
         return given
     if words is not None:
         raise InputError("the table has words of its own; --words is for tables without")
@@ -117,7 +107,8 @@ def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -
         OSError: if it is a folder where a file is wanted, or its folder is not there or cannot be written to.
     """
     for read in inputs:
-        if isinstance(read, Path) and path.exists() and read.exists() and path.samefile(read):
+        is_there = isinstance(read, Path) and path.exists() and read.exists()
+        if is_there and path.samefile(str(read)):
             raise InputError(f"{path} is an input too: choose another name for the output")
     if path.is_dir() and not folder:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -72,13 +72,15 @@ def evaluate(
     """
     if plot is not None:
         check_output(plot, input_path, *tables)
-    plain = dict.fromkeys(("input_format", "words", "tensor", "column", "words_column"))
+    limit = reading["limit"]
     with progress_bar() as report:
         report("read", 0, 0)
         source, words = read_input(input_path, threads=threads, **reading)
         opened: dict[str, Source] = {}
         for path in tables:
-            opened[str(path)], own = read_input(path, threads=threads, **{**reading, **plain})
+            opened[str(path)], own = read_input(
+                path, limit=limit, duplicates=reading["duplicates"], threads=threads
+            )
             _check_words(path, words, own)
         watched = {name: WatchedSource(table, name, report) for name, table in opened.items()}
         result = emcomp.evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -57,6 +58,23 @@ class CodecType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gen
             return parse_codec(value)
         except InputError as error:
             self.fail(str(error), param, ctx)
+
+
+class ShapeType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Rows, which may be left out, and dimension of raw numbers."""
+
+    name = "shape"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, int]:
+        """Read a shape such as 1000x300 or x300."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d*)x(\d+)", value)
+        if found is None:
+            self.fail(f"{value!r} is no shape such as 1000x300 or x300", param, ctx)
+        return int(found[1]) if found[1] else None, int(found[2])
 
 
 class MeasureType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -142,22 +160,39 @@ def reading_options(format_name: str) -> Callable[[Command], Command]:
             format_name,
             "input_format",
             type=click.Choice(get_args(VectorFormat)),
-            help="INPUT's format.  [default: told from its content]",
+            metavar="FORMAT",
+            help="INPUT's format, such as glove or csv.  [default: told from its content]",
         ),
         click.option(
             "--words",
             type=FILE,
             metavar="FILE",
-            help="The words, one on each line, for an INPUT without words.",
+            help="The words, for an INPUT without: one on each line, vocab.json or tokenizer.json.",
         ),
         click.option(
-            "--tensor", metavar="NAME", help="Which table of an npz or safetensors file to take."
+            "--member", metavar="NAME", help="Which file of a zip or tar archive to take."
+        ),
+        click.option(
+            "--tensor",
+            metavar="NAME",
+            help="Which table of an npz, HDF5 or GGUF file or checkpoint to take.",
         ),
         click.option(
             "--column", metavar="NAME", help="Which column of a Parquet or Arrow file to take."
         ),
         click.option(
-            "--words-column", metavar="NAME", help="The column of its words, if there is one."
+            "--words-column", metavar="NAME", help="The column of its words, or of those of CSV."
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float16", "bfloat16", "float32", "float64"]),
+            help="The type of the numbers of a file that has nothing else, with --shape.",
+        ),
+        click.option(
+            "--shape",
+            type=ShapeType(),
+            metavar="[ROWS]xDIM",
+            help="How many they are, such as x300 for as many rows as there are.",
         ),
         click.option(
             "--limit", type=click.IntRange(min=1), metavar="N", help="Take only the first N rows."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,9 @@ from emcomp.tables.opening import open_table
 from emcomp.tables.shard_files import read_fit, write_words
 from emcomp.tables.shard_index import Index, read_index, write_index
 from emcomp.tables.sharded import open_sharded
+from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.index import Vocabulary
+from emcomp.vocabulary.word_list import WordList
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def append(
     path: str | Path,
     X: Any,
     *,
-    words: Iterable[str | bytes] | None = None,
+    words: GivenWords | None = None,
     dtype: str | None = None,
     threads: int | None = None,
     executor: Any = None,
@@ -73,7 +74,8 @@ def append(
     Args:
         path: folder that `emcomp.compress` wrote with ``shard_rows``.
         X: rows, shape (count, dim), as for `emcomp.compress`.
-        words: their words, for a table with words, if X does not bring its own.
+        words: their words, for a table with words, if X does not bring its own; as for
+            `emcomp.compress`.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
         threads: threads to use.
         executor: as for `emcomp.compress`.
@@ -91,17 +93,15 @@ def append(
     engine = make_engine(executor, threads)
     source = open_table(X, dtype, threads=threads, streamed=True)
     given = words_of(X, source) if words is None else words
-    own = None if given is None else list(given)
-    if own is not None and len(own) != source.shape[0]:
-        raise InputError(f"{len(own)} words for {source.shape[0]} rows")
+    own = None if given is None else given_words(given, source.shape[0])
+    if own is not None:
+        check_number_of_words(own, source.shape[0], given)
     refuse_nonfinite(source, engine)
     with only_writer(folder, wait=True):
         return _append(folder, source, own, engine)
 
 
-def _append(
-    folder: Path, source: Source, own: Sequence[str | bytes] | None, engine: Engine
-) -> Drift:
+def _append(folder: Path, source: Source, own: WordList | None, engine: Engine) -> Drift:
     """Add rows to a table that nobody else changes meanwhile."""
     if (folder / RUN_KEY).exists():
         raise InputError(f"{folder} is not finished: resume what was interrupted before appending")

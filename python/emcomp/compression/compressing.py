@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Block, Source, block_rows
 from emcomp.tables.opening import open_table
 from emcomp.tables.table import CompressedEmbedding
+from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.index import Vocabulary
 
 
@@ -26,7 +26,7 @@ def compress(
     X: Any,
     codec: str | Codec = "uniform:4",
     *,
-    words: Iterable[str | bytes] | None = None,
+    words: GivenWords | None = None,
     dtype: str | None = None,
     out: str | os.PathLike[str] | None = None,
     shard_rows: int | None = None,
@@ -48,7 +48,8 @@ def compress(
             source, a Dask array, a compressed table, or the path of what `read_vectors` reads or
             `open_source` opens.
         codec: how to compress: a string such as ``"uniform:4"`` or a codec object.
-        words: the rows' words, if X does not bring its own.
+        words: the rows' words, if X does not bring its own: as for `read_vectors`, in the order of
+            the rows, as a mapping such as ``tokenizer.get_vocab()``, or the path of a file.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
         out: file to write, or folder where shards are asked for. What an interrupted run has
             finished stays beside it (in ``out.partial``) or in the folder.
@@ -119,14 +120,13 @@ def plan(
     return make_plan(chosen, source.shape, memory_limit, shard_rows)
 
 
-def make_vocabulary(words: Iterable[str | bytes] | None, rows: int) -> Vocabulary | None:
+def make_vocabulary(words: GivenWords | None, rows: int) -> Vocabulary | None:
     """The vocabulary of a table, if it has words. Raises InputError if they do not fit its rows."""
     if words is None:
         return None
-    vocabulary = Vocabulary.from_words(words)
-    if len(vocabulary) != rows:
-        raise InputError(f"{len(vocabulary)} words for a table of {rows} rows")
-    return vocabulary
+    listed = given_words(words, rows)
+    check_number_of_words(listed, rows, words)
+    return Vocabulary.from_words(listed)
 
 
 @dataclass(frozen=True)

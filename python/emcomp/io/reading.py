@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,14 +11,24 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
-from emcomp.errors import InputError
-from emcomp.io.formats.arrays import read_npy, read_npz, read_safetensors
+from emcomp.errors import CorruptFileError, InputError
 from emcomp.io.formats.binary import read_fasttext, read_word2vec_binary
-from emcomp.io.formats.recognition import MappedFile, check_format, naming, recognise
+from emcomp.io.formats.recognition import MappedFile, naming
 from emcomp.io.formats.text import read_text
+from emcomp.io.inputs import Options, Recognised, recognised
 from emcomp.io.sources.base import Source
+from emcomp.io.sources.matrices import MatrixSource
 from emcomp.io.sources.opened import OpenedSource
-from emcomp.vocabulary.word_list import WordList, as_word_list
+from emcomp.io.sources.opening import open_files, open_recognised
+from emcomp.io.sources.paths import located
+from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
+from emcomp.vocabulary.word_list import WordList
+
+_WITH_WORDS: tuple[str, ...] = ("glove", "word2vec", "word2vec-binary", "fasttext", "gensim")
+_READ_WHOLE: tuple[str, ...] = (
+    "glove", "word2vec", "word2vec-binary", "fasttext", "csv", "numbers",
+)  # fmt: skip
+"""Formats that are parsed into memory at once, with all threads, where they are on this machine."""
 
 Duplicates = Literal["error", "first", "last"]
 
@@ -97,28 +106,44 @@ def read_vectors(
     format: str | None = None,  # noqa: A002
     limit: int | None = None,
     duplicates: Duplicates = "error",
+    member: str | None = None,
     tensor: str | None = None,
-    words: str | os.PathLike[str] | WordList | Iterable[str | bytes] | None = None,
+    column: str | None = None,
+    words_column: str | None = None,
+    dtype: str | None = None,
+    shape: tuple[int | None, int] | None = None,
+    words: GivenWords | None = None,
     threads: int | None = None,
 ) -> WordVectors:
     """Read the vectors of a file, whatever its format.
 
     Args:
-        path: GloVe text; word2vec text (fastText's .vec) or binary; a fastText model; npy, npz or
-            safetensors. Text may be compressed with gzip.
-        format: ``"glove"``, ``"word2vec"``, ``"word2vec-binary"``, ``"fasttext"``, ``"npy"``,
-            ``"npz"`` or ``"safetensors"``; by default told from the content.
+        path: GloVe text; word2vec text (fastText's .vec) or binary; a fastText model; CSV; lines of
+            numbers; npy, npz, safetensors, torch checkpoints, GGUF, HDF5, Parquet, Arrow. It may be
+            compressed (gzip, bzip2, xz, zstd) or in a zip or tar archive. ``-`` is standard input;
+            pipes, folders, patterns and URLs are taken as `open_source` takes them.
+        format: ``"glove"``, ``"word2vec"``, ``"word2vec-binary"``, ``"fasttext"``, ``"csv"``,
+            ``"numbers"``, ``"npy"``, ``"npz"``, ``"safetensors"``, ``"torch"``, ``"gguf"``,
+            ``"hdf5"``, ``"parquet"`` or ``"arrow"``; by default told from the content. Only when
+            named: ``"glove-binary"`` (with ``words``), and ``"gensim"``, which loads a pickle and
+            can run code that is in it.
         limit: read only so many vectors, the first ones.
         duplicates: what to do with a word that occurs again: ``"error"``, or keep its ``"first"``
             or ``"last"`` vector.
-        tensor: name of the table in an npz or safetensors file, where it is not plain.
-        words: for npy, npz and safetensors, which hold none: the words, or the path of a file with
-            one on each line.
+        member: which file of an archive to take, where several may be meant.
+        tensor: name of the table in an npz or HDF5 file or checkpoint, where it is not plain.
+        column: the column of vectors of a Parquet or Arrow file, where it is not plain.
+        words_column: the column of words of such a file or of CSV, where it is not plain.
+        dtype: with ``shape``, the type of raw numbers; ``"bfloat16"`` for npy files of its bits.
+        shape: rows (None for what the file has) and dimension of a file of raw numbers.
+        words: for files without: words in the order of the rows; a mapping from words to rows or
+            from rows to words; or the path of a file of words, ``vocab.json`` or
+            ``tokenizer.json``, or of a model's folder with one of these.
         threads: threads to use; by default as many as OpenMP has.
 
     Returns:
-        Vectors and words. Text, word2vec binary and fastText become float32 in memory; npy,
-        uncompressed npz and safetensors are mapped from the file in their own type.
+        Vectors and words. Matrices that lie in the file as they are (npy, npz, safetensors, ...)
+        are mapped in their own type; text, word2vec binary and fastText become float32 in memory.
 
     Raises:
         InputError: if an argument does not fit the others or the file, or a word occurs twice.
@@ -126,85 +151,145 @@ def read_vectors(
         CorruptFileError: if it is damaged or cut short.
         OSError: if it cannot be read.
     """
-    _check_arguments(limit, duplicates)
+    check_limit(limit)
+    check_duplicates(duplicates)
     threads = resolve_threads(threads)
-    with naming(path):
-        file = MappedFile(path)
-        kind = check_format(format) if format is not None else recognise(file)
-        holds_words = kind not in ("npy", "npz", "safetensors")
-        if holds_words and words is not None:
-            raise InputError(f"a {kind} file has words of its own; words= is for files without")
-        if tensor is not None and kind not in ("npz", "safetensors"):
-            raise InputError(
-                f"a {kind} file has one table only; tensor= is for npz and safetensors"
-            )
-        if kind == "npy":
-            table = read_npy(file.path)[:limit]
-        elif kind == "npz":
-            table = read_npz(file.path, tensor)[:limit]
-        elif kind == "safetensors":
-            table = read_safetensors(file, tensor)[:limit]
-        else:
-            if kind == "fasttext":
-                vectors, own = read_fasttext(file, limit=limit, threads=threads)
-            elif kind == "word2vec-binary":
-                vectors, own = read_word2vec_binary(file, limit=limit, threads=threads)
-            else:
-                vectors, own = read_text(
-                    file, has_header=kind == "word2vec", limit=limit, threads=threads
+    options = Options(format, member, tensor, column, words_column, dtype, shape, threads)
+    options.check()
+    place = located(path)
+    if isinstance(place, list):
+        source = open_files(os.fspath(path), place, options)
+        return _read_source(source, words, limit, duplicates)
+    with naming(place.name):
+        options, words = options.with_rows(words)
+        found = recognised(place, options, limit)
+        return read_recognised(found, options, words=words, limit=limit, duplicates=duplicates)
+
+
+def read_recognised(
+    found: Recognised,
+    options: Options,
+    *,
+    words: GivenWords | None = None,
+    limit: int | None = None,
+    duplicates: Duplicates = "error",
+) -> WordVectors:
+    """The vectors of a file of a known format, as `read_vectors` reads them."""
+    file, kind = found
+    threads = resolve_threads(options.threads)
+    if kind in _WITH_WORDS and words is not None:
+        raise InputError(
+            f"{file.name}: a {kind} file has words of its own; words= is for files without"
+        )
+    if kind not in _READ_WHOLE or file.is_remote:
+        return _read_source(open_recognised(found, options), words, limit, duplicates)
+    mapped = MappedFile(file.place)
+    own: WordList | None
+    with naming(file.name):
+        if kind == "fasttext":
+            vectors, own = read_fasttext(mapped, limit=limit, threads=threads)
+        elif kind == "word2vec-binary":
+            try:
+                vectors, own = read_word2vec_binary(
+                    mapped, limit=limit, is_whole=file.is_whole, threads=threads
                 )
-            return _without_duplicates(vectors, own, duplicates, 1 + (kind == "word2vec"), kind)
-    if words is None:
-        return WordVectors(table)
-    return _with_words(table, _words_from(words), limit, duplicates)
+            except CorruptFileError:
+                if file.is_whole or file.origin is None:
+                    raise
+                # Words so long that more of the file is needed than was decompressed.
+                return read_recognised(
+                    recognised(file.origin, options), options, limit=limit, duplicates=duplicates
+                )
+        else:
+            vectors, own = read_text(
+                mapped, kind, words_column=options.words_column, limit=limit, threads=threads
+            )
+        first_line = {"glove": 1, "word2vec": 2}.get(kind)
+        return _with_words(vectors, own, words, len(vectors), duplicates, first_line)
 
 
-def _check_arguments(limit: int | None, duplicates: str) -> None:
+def _read_source(
+    source: OpenedSource, words: GivenWords | None, limit: int | None, duplicates: Duplicates
+) -> WordVectors:
+    count = source.shape[0] if limit is None else min(limit, source.shape[0])
+    with naming(source.name):
+        if isinstance(source, MatrixSource):
+            vectors = source.mapped()[:count]
+        else:
+            vectors = source.read(0, count)
+        own = None if words is not None and source.words_guessed else source.words(0, count)
+        return _with_words(vectors, own, words, source.shape[0], duplicates)
+
+
+def _with_words(
+    vectors: NDArray[Any],
+    own: WordList | None,
+    given: GivenWords | None,
+    rows: int,
+    duplicates: Duplicates,
+    first_line: int | None = None,
+) -> WordVectors:
+    """Vectors with their own words or those given, each once; the file has ``rows`` rows."""
+    if own is not None and given is not None:
+        raise InputError("the file has words of its own; words= is for files without")
+    if given is not None:
+        own = given_words(given, rows)
+        if len(own) == rows:
+            own = own[: len(vectors)]
+        check_number_of_words(own, len(vectors), given)
+        first_line = 1
+    if own is None:
+        return WordVectors(vectors)
+    return _without_duplicates(vectors, own, duplicates, first_line)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise InputError unless a limit is a positive whole number or None."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise InputError(f"limit must be a positive whole number or None, not {limit!r}")
+
+
+def check_duplicates(duplicates: str) -> None:
+    """Raise InputError unless this says what to do with words that occur again."""
     if duplicates not in get_args(Duplicates):
         raise InputError(f"duplicates must be 'error', 'first' or 'last', not {duplicates!r}")
 
 
-def _words_from(words: str | os.PathLike[str] | WordList | Iterable[str | bytes]) -> WordList:
-    if isinstance(words, str | os.PathLike):
-        return WordList.from_lines(Path(words).read_bytes())
-    return as_word_list(words)
+def kept_rows(
+    words: WordList, duplicates: Duplicates, first_line: int | None = None
+) -> NDArray[np.bool_] | None:
+    """Which rows to keep so that each word is there once; None for all.
 
-
-def _with_words(
-    table: NDArray[Any], words: WordList, limit: int | None, duplicates: Duplicates
-) -> WordVectors:
-    words = words[:limit]
-    if len(words) != len(table):
-        raise InputError(f"{len(words)} words for {len(table)} vectors")
-    return _without_duplicates(table, words, duplicates, 1, "npy")
-
-
-def _without_duplicates(
-    vectors: NDArray[Any], words: WordList, duplicates: Duplicates, first_line: int, kind: str
-) -> WordVectors:
+    Raises:
+        InputError: if a word is there twice and ``duplicates`` is ``"error"``, naming its lines
+            (the first vector's is ``first_line``), or its vectors.
+    """
     first = _core.first_occurrences(words.bytes, words.offsets)
     rows = np.arange(len(words))
     repeated = np.flatnonzero(first != rows)
     if repeated.size == 0:
-        return WordVectors(vectors, words)
+        return None
     if duplicates == "error":
         later = int(repeated[0])
-        place, offset = ("vectors", 0)
-        if kind in ("glove", "word2vec", "npy"):
-            place, offset = ("lines", first_line)
+        place, offset = ("vectors", 0) if first_line is None else ("lines", first_line)
         raise InputError(
             f"{repeated.size} words occur more than once, the first one {words[later]!r} in {place} "
             f"{int(first[later]) + offset} and {later + offset}; keep one of each with "
             "duplicates='first' or 'last'"
         )
     if duplicates == "first":
-        kept = first == rows
-    else:
-        last = rows.copy()
-        np.maximum.at(last, first, rows)
-        kept = last[first] == rows
+        return np.asarray(first == rows)
+    last = rows.copy()
+    np.maximum.at(last, first, rows)
+    return np.asarray(last[first] == rows)
+
+
+def _without_duplicates(
+    vectors: NDArray[Any], words: WordList, duplicates: Duplicates, first_line: int | None
+) -> WordVectors:
+    kept = kept_rows(words, duplicates, first_line)
+    if kept is None:
+        return WordVectors(vectors, words)
     return WordVectors(_keep_rows(vectors, kept), words.take(kept))
 
 

@@ -27,6 +27,7 @@ from emcomp.selection.state import State, fingerprint
 from emcomp.selection.trials import OutputPaths, SelectionProgress, Trials
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
+from emcomp.vocabulary.given_words import GivenWords
 
 if TYPE_CHECKING:
     from emcomp.io.sources.base import Source
@@ -39,7 +40,7 @@ def select(
     measure: str | Sequence[str] = "eos",
     *,
     minimum: float | None = None,
-    words: Iterable[str | bytes] | None = None,
+    words: GivenWords | None = None,
     seed: int = 0,
     state: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -68,7 +69,7 @@ def select(
             are shown beside it. Whether higher or lower is better is the measure's own affair.
         minimum: the score that is good enough: at least this where higher is better, at most this
             where lower is.
-        words: the rows' words, if X does not bring its own.
+        words: the rows' words, if X does not bring its own; as for `emcomp.compress`.
         seed: of rows that measures draw.
         state: a file that keeps what is finished, so that a run that was interrupted, or one with
             more candidates, does not do it again. It is replaced as a whole after each candidate.

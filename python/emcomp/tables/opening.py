@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from emcomp.codecs.base import stored_codec
-from emcomp.io.reading import read_vectors
+from emcomp.io.inputs import Options, recognised
+from emcomp.io.reading import Duplicates, WordVectors, read_recognised
 from emcomp.io.sources.base import Source, as_source
-from emcomp.io.sources.opening import only_streams, open_source
+from emcomp.io.sources.opened import OpenedSource
+from emcomp.io.sources.opening import open_files, open_recognised
+from emcomp.io.sources.paths import located
 from emcomp.tables import container
 from emcomp.tables.origin import Origin
 from emcomp.tables.shard_index import INDEX
 from emcomp.tables.sharded import open_sharded
 from emcomp.tables.table import CompressedEmbedding
+from emcomp.vocabulary.given_words import GivenWords
 from emcomp.vocabulary.index import Vocabulary
 
 
@@ -70,23 +74,50 @@ def open(  # noqa: A001
     return table
 
 
-def way_in(
-    path: str | os.PathLike[str], *, streamed: bool = False
-) -> Literal["table", "streamed", "vectors"]:
-    """What opens a path: `open`, `open_source` or `read_vectors`.
+def open_input(
+    path: str | os.PathLike[str],
+    options: Options,
+    *,
+    limit: int | None = None,
+    duplicates: Duplicates = "error",
+    words: GivenWords | None = None,
+    streamed: bool = False,
+) -> CompressedEmbedding | WordVectors | OpenedSource:
+    """What is at a path: a compressed table; or vectors, read whole or, as a source, in blocks.
+
+    A file on this machine is read whole, or mapped. Folders, patterns, URLs and files of columns are
+    opened as sources, for which limit, duplicates and words are left to the caller.
 
     Args:
         path: file, folder, glob or URL.
+        options: how to read vectors.
+        limit: vectors to read, of a file that is read whole.
+        duplicates: what to do with words that are there twice, of a file that is read whole.
+        words: the words of a file that is read whole.
         streamed: never read a file of vectors whole: less fast, in memory that does not depend on
             its size, and in any process.
 
     Raises:
         InputError: if it is a folder or glob without files, or a URL that cannot be opened.
+        FormatError: if it is none that can be read.
         OSError: if it cannot be read.
     """
-    if Path(path).exists() and recognises(Path(path)):
-        return "table"
-    return "streamed" if streamed or only_streams(path) else "vectors"
+    place = Path(path)
+    if (place.is_dir() or place.is_file()) and recognises(place):
+        return open(path)
+    options.check()
+    found = located(path)
+    if isinstance(found, list):
+        return open_files(os.fspath(path), found, options)
+    options, words = options.with_rows(words)
+    file = recognised(found, options, None if streamed else limit)
+    if streamed or file.file.is_remote or file.kind in _COLUMNS:
+        return open_recognised(file, options)
+    return read_recognised(file, options, words=words, limit=limit, duplicates=duplicates)
+
+
+_COLUMNS = ("parquet", "arrow", "hdf5", "index", "raw", "glove-binary")
+"""Formats that are read in blocks, which is as fast."""
 
 
 def open_table(
@@ -100,7 +131,7 @@ def open_table(
         X: array, source or path.
         dtype: ``"bfloat16"`` if X is a uint16 array of bfloat16 bits.
         threads: threads to parse text with.
-        streamed: as for `way_in`.
+        streamed: as for `open_input`.
 
     Raises:
         InputError: if X is none of these.
@@ -108,11 +139,5 @@ def open_table(
     """
     if not isinstance(X, (str, os.PathLike)):
         return as_source(X, dtype)
-    way = way_in(X, streamed=streamed or dtype is not None)
-    if way == "table":
-        return open(X)
-    return (
-        open_source(X, dtype=dtype, threads=threads)
-        if way == "streamed"
-        else read_vectors(X, threads=threads)
-    )
+    options = Options(dtype=dtype, threads=threads)
+    return open_input(X, options, streamed=streamed or dtype is not None)

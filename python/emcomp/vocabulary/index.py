@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import CorruptFileError, InputError, UnknownWordError
-from emcomp.vocabulary.word_list import as_word_list, tuple_of_words
+from emcomp.vocabulary.word_list import WordList, tuple_of_words
 
 _TENSOR_TYPES = {
     "vocabulary.bytes": np.dtype(np.uint8),
@@ -55,7 +55,7 @@ class Vocabulary(Sequence[str]):
         Raises:
             InputError: if a word is there twice; the message names both rows.
         """
-        listed = as_word_list(words)
+        listed = words if isinstance(words, WordList) else WordList.from_strings(words)
         index = _core.build_index(listed.bytes, listed.offsets, resolve_threads(threads))
         return cls(listed.bytes, listed.offsets, index)
 

@@ -170,11 +170,6 @@ class WordList(Sequence[str]):
         return self.bytes.nbytes + self.offsets.nbytes
 
 
-def as_word_list(words: WordList | Iterable[str | bytes]) -> WordList:
-    """``words`` itself, or the words of an iterable of strings."""
-    return words if isinstance(words, WordList) else WordList.from_strings(words)
-
-
 def tuple_of_words(words: Iterable[str | bytes]) -> tuple[str | bytes, ...]:
     """The words of an iterable. Raises InputError for a single word, whose letters it would be."""
     if isinstance(words, (str, bytes)):

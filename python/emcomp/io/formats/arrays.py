@@ -1,4 +1,4 @@
-"""Vectors without words: npy, npz and safetensors, mapped from the file in their own type."""
+"""Arrays by name: the headers of npy and npz, and which of several tensors is the table."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ import math
 import struct
 import zipfile
 import zlib
-from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emcomp.errors import CorruptFileError, FormatError, InputError
-from emcomp.io.formats.recognition import MappedFile
-from emcomp.io.formats.safetensors import TensorInfo, read_header
+from emcomp.errors import FormatError, InputError
+from emcomp.io.formats.safetensors import TensorInfo
 
 TENSOR_FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-
-_MAX_DEFLATE = 1032
-"""No byte of compressed data stands for more than this many."""
 
 ZIP_ERRORS = (
     ValueError, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
@@ -61,42 +55,9 @@ _EMBEDDING_NAMES = (
     "token_embedding.weight",
     "embeddings.weight",
     "embedding.weight",
+    "token_embd.weight",
 )
 """How token embeddings are named in checkpoints, the most telling first."""
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """The array of an npy file, mapped.
-
-    Raises:
-        FormatError: if the file is damaged, or its array is no table of float numbers.
-    """
-    try:
-        with path.open("rb") as file:
-            header = read_npy_header(file)
-            check_table(header, "the array")
-            return _map_array(path, file.tell(), header)
-    except ValueError as error:
-        raise CorruptFileError(f"the npy file is damaged: {error}") from error
-
-
-def read_npz(path: Path, tensor: str | None) -> NDArray[Any]:
-    """A table of an npz file: the one named, or the only one. Mapped where it is not compressed.
-
-    Raises:
-        InputError: if the named array is not there.
-        FormatError: if there is no table or there are several, or the file is damaged.
-    """
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            entry, header = choose_npz_member(archive, tensor)
-            if entry.compress_type == zipfile.ZIP_STORED:
-                return _map_array(path, stored_offset(file, entry), header)
-            return _read_compressed(path, archive, entry, header)
-    except InputError:  # a ValueError too, but about the argument
-        raise
-    except ZIP_ERRORS as error:
-        raise CorruptFileError(f"the npz file is damaged: {error}") from error
 
 
 def choose_npz_member(
@@ -125,24 +86,13 @@ def choose_npz_member(
     return entries[name], headers[name]
 
 
-def stored_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+def npz_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
     """Where the numbers of an npz member that is not compressed begin in the file."""
     file.seek(entry.header_offset + 26)
     name_length, extra_length = struct.unpack("<HH", file.read(4))
     file.seek(name_length + extra_length, 1)
     read_npy_header(file)
     return file.tell()
-
-
-def read_safetensors(file: MappedFile, tensor: str | None) -> NDArray[Any]:
-    """A table of a safetensors file: the one named, or found by its name. bfloat16 is its bits.
-
-    Raises:
-        InputError: if the named tensor is not there or is no table of float numbers.
-        FormatError: if no tensor can be told to be the embedding, or the file is damaged.
-    """
-    _, tensors = read_header(file.bytes.data)
-    return _view(file, tensors[choose_tensor(tensors, tensor)])
 
 
 def choose_tensor(tensors: dict[str, TensorInfo], wanted: str | None) -> str:
@@ -165,11 +115,6 @@ def choose_tensor(tensors: dict[str, TensorInfo], wanted: str | None) -> str:
             f"of {', '.join(TENSOR_FLOATS)}"
         )
     return name
-
-
-def _view(file: MappedFile, tensor: TensorInfo) -> NDArray[Any]:
-    values = file.bytes[tensor.begin : tensor.end].view(TENSOR_FLOATS[tensor.dtype])
-    return values.reshape(tensor.shape)
 
 
 def _named_as_embedding(tables: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -223,26 +168,6 @@ def read_npy_header(file: IO[bytes]) -> NpyHeader:
     if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"{shape!r} is not a shape")
     return NpyHeader(shape, fortran_order is True, str(descr))
-
-
-def _map_array(path: Path, offset: int, header: NpyHeader) -> NDArray[Any]:
-    size = header.nbytes
-    if size > path.stat().st_size - offset:
-        raise ValueError(f"an array of {size} bytes from byte {offset} on ends after the file")
-    order: Literal["C", "F"] = "F" if header.fortran_order else "C"
-    return np.memmap(path, header.descr, "r", offset, header.shape, order)
-
-
-def _read_compressed(
-    path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header: NpyHeader
-) -> NDArray[Any]:
-    with archive.open(entry) as member:
-        read_npy_header(member)
-        size = header.nbytes
-        if size != entry.file_size - member.tell() or size > path.stat().st_size * _MAX_DEFLATE:
-            raise ValueError(f"{entry.filename!r} does not have the {size} bytes it promises")
-        values = np.frombuffer(member.read(), header.descr)
-    return values.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
 def check_table(header: NpyHeader, name: str) -> None:

@@ -1,14 +1,11 @@
-"""Vectors as text: GloVe's lines of a word and its numbers, word2vec's with a header before them.
+"""Vectors as text: words and numbers as GloVe and word2vec have them, and columns.
 
 The text is parsed in windows of whole lines, so that beside the matrix only a window is in memory.
-A plain file is mapped and its lines are counted first, so that the matrix is made once in its final
-size; a compressed one is decompressed once, and the matrix grows with it.
+Its lines are counted first, so that the matrix is made once in its final size.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,24 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.errors import CorruptFileError, FormatError
+from emcomp.errors import FormatError
+from emcomp.io.formats.columns_of_text import TextColumns, columns_of_numbers, columns_of_text
 from emcomp.io.formats.recognition import (
-    HEAD_BYTES,
-    HeadedFile,
+    LINE_BYTES,
     Header,
     MappedFile,
-    is_gzip,
-    numbers_in,
     parse_header,
     text_head,
+    whole_lines,
 )
+from emcomp.vocabulary.word_files import UTF8_MARK
 from emcomp.vocabulary.word_list import WordList
 
-WINDOW_BYTES = 16 << 20
+WINDOW_BYTES = LINE_BYTES
 """Text parsed together: enough to keep all threads busy, little beside a table."""
 
 BLANK = b" \t\r\n"
-_SAMPLED_LINES = 100
 
 
 class Window(NamedTuple):
@@ -48,18 +44,34 @@ class Window(NamedTuple):
 class TextLayout(NamedTuple):
     """How a text of vectors is laid out, told from its beginning."""
 
-    header: Header | None
+    begin: int
+    """Where the first vector's line begins."""
+    first_line: int
+    """The number of that line."""
     dim: int
+    header: Header | None = None
+    columns: TextColumns | None = None
 
     @property
-    def begin(self) -> int:
-        """Where the first vector's line begins."""
-        return self.header.length if self.header else 0
+    def has_words(self) -> bool:
+        """Whether there is a word on each line."""
+        return self.columns is None or self.columns.word >= 0
 
-    @property
-    def first_line(self) -> int:
-        """The number of that line."""
-        return 2 if self.header else 1
+    def parse(
+        self, text: NDArray[np.uint8], row: int, out: NDArray[np.float32], threads: int
+    ) -> WordList:
+        """Fill rows from the first lines of a text, which is that of row ``row``; their words.
+
+        Raises:
+            FormatError: for the first line that is not as it should be.
+        """
+        line = self.first_line + row
+        if self.columns is None:
+            return WordList(*_core.parse_lines(text, line, out, threads))
+        c = self.columns
+        return WordList(
+            *_core.parse_columns(text, line, c.separator, c.word, c.first, c.columns, out, threads)
+        )
 
     def check_rows(self, rows: int, wanted: int) -> None:
         """Raise FormatError unless the file has as many vectors as it promises, or as are wanted."""
@@ -74,68 +86,92 @@ class TextLayout(NamedTuple):
             raise FormatError("the file has no vectors")
 
 
-def text_layout(file: HeadedFile, *, has_header: bool) -> TextLayout:
-    """Header and dimension of a text file, plain or compressed with gzip.
+def text_layout(head: bytes, kind: str, words_column: str | None = None) -> TextLayout:
+    """How a text is laid out that begins with ``head``.
+
+    Args:
+        head: its first lines, or all of it.
+        kind: glove, word2vec, csv or numbers.
+        words_column: of csv, the column of the words.
 
     Raises:
+        InputError: if there is no such column.
         FormatError: if the first lines are not as they should be.
-        CorruptFileError: if compressed text is damaged.
     """
-    head = text_head(file)
-    header = parse_header(head) if has_header else None
-    if has_header and header is None:
+    begin = len(UTF8_MARK) if head.startswith(UTF8_MARK) else 0
+    header = parse_header(head) if kind == "word2vec" else None
+    if header is not None:
+        begin = header.length
+    elif kind == "word2vec":
         raise FormatError("line 1: expected the number of vectors and their dimension")
-    lines = head[header.length if header else 0 :].split(b"\n")
-    if len(lines) == 1 and len(head) == HEAD_BYTES:
-        raise FormatError(f"line {1 + has_header} is longer than {HEAD_BYTES} bytes")
-    return TextLayout(header, _dim_of(lines, header))
+    if b"\n" not in head[begin:] and len(head) >= LINE_BYTES:
+        raise FormatError(f"line {2 if header else 1} is longer than {LINE_BYTES} bytes")
+    lines = [line for line in whole_lines(head, begin) if line.strip(BLANK)]
+    if kind in ("csv", "numbers"):
+        columns = (
+            columns_of_text(lines, words_column) if kind == "csv" else columns_of_numbers(lines)
+        )
+        first_line = 1
+        if columns.has_heading:
+            begin = head.index(b"\n", begin) + 1
+            first_line = 2
+        return TextLayout(begin, first_line, columns.dim, None, columns)
+    return TextLayout(begin, 2 if header else 1, _dim_of(lines, header), header)
 
 
 def read_text(
-    file: MappedFile, *, has_header: bool, limit: int | None, threads: int
-) -> tuple[NDArray[np.float32], WordList]:
-    """Vectors and words of a text file, plain or compressed with gzip.
+    file: MappedFile,
+    kind: str,
+    *,
+    words_column: str | None = None,
+    limit: int | None,
+    threads: int,
+) -> tuple[NDArray[np.float32], WordList | None]:
+    """Vectors and words of a text file.
 
     Args:
         file: the file.
-        has_header: whether the first line holds the number of vectors and the dimension.
+        kind: glove, word2vec, csv or numbers.
+        words_column: of csv, the column of the words.
         limit: vectors to read at most.
         threads: threads to use.
 
     Returns:
-        Vectors (rows, dim), and as many words.
+        Vectors (rows, dim), and as many words where lines have words.
 
     Raises:
         FormatError: for the first line that is not as it should be, or a header that is wrong.
-        CorruptFileError: if compressed text is damaged or cut short.
     """
-    layout = text_layout(file, has_header=has_header)
-    dim = layout.dim
+    layout = text_layout(text_head(file), kind, words_column)
     # A table cannot have more rows than its text has lines; the header may claim what it likes.
     wanted = np.iinfo(np.int64).max if limit is None else limit
-    if is_gzip(file.head()):
-        vectors, words = _read_growing(
-            compressed_windows(file, layout.begin), dim, wanted, layout.first_line, threads
-        )
-    else:
-        vectors, words = _read_counted(file, layout.begin, dim, wanted, layout.first_line, threads)
-    layout.check_rows(len(words), wanted)
-    return vectors, words
+    windows = []
+    rows = 0
+    for window in _windows(file, layout.begin):
+        lines = _core.count_lines(window.text, threads)
+        windows.append((window, lines))
+        rows += lines
+        file.forget(window.begin, window.begin + window.text.size)
+        if rows >= wanted:
+            break
+    vectors = np.empty((min(rows, wanted), layout.dim), np.float32)
+    words = []
+    filled = 0
+    for window, lines in windows:
+        count = min(lines, len(vectors) - filled)
+        words.append(layout.parse(window.text, filled, vectors[filled : filled + count], threads))
+        file.forget(window.begin, window.begin + window.text.size)
+        filled += count
+    layout.check_rows(len(vectors), wanted)
+    return vectors, WordList.concatenate(words) if layout.has_words else None
 
 
 def _dim_of(lines: list[bytes], header: Header | None) -> int:
-    """The dimension: what most of the first lines have, as words with spaces add fields."""
-    counts = Counter(
-        numbers_in(line) for line in lines[:-1][:_SAMPLED_LINES] or lines if line.strip(BLANK)
-    )
+    """The dimension: how many numbers most of the first lines end with."""
+    counts = Counter(min(numbers, fields - 1) for fields, numbers in map(_core.count_fields, lines))
     found = max(counts, key=lambda dim: (counts[dim], -dim), default=0)
     if header is not None:
-        if header.dim == 0 or (found and found < header.dim):
-            raise FormatError(
-                f"line 1: the header promises {header.dim} numbers a line, the lines after it have "
-                f"{found}; correct the header or remove it"
-            )
-        if found > header.dim and min(counts) > header.dim:
+        if header.dim == 0 or (counts and found != header.dim):
             raise FormatError(
                 f"line 1: the header promises {header.dim} numbers a line, the lines after it have "
                 f"{found}; correct the header or remove it"
@@ -146,50 +182,7 @@ def _dim_of(lines: list[bytes], header: Header | None) -> int:
     return found
 
 
-def _read_counted(
-    file: MappedFile, begin: int, dim: int, wanted: int, first_line: int, threads: int
-) -> tuple[NDArray[np.float32], WordList]:
-    windows = []
-    rows = 0
-    for window in _mapped_windows(file, begin):
-        lines = _core.count_lines(window.text, threads)
-        windows.append((window, lines))
-        rows += lines
-        file.forget(window.begin, window.begin + window.text.size)
-        if rows >= wanted:
-            break
-    vectors = np.empty((min(rows, wanted), dim), np.float32)
-    words = []
-    filled = 0
-    for window, lines in windows:
-        count = min(lines, len(vectors) - filled)
-        out = vectors[filled : filled + count]
-        words.append(WordList(*_core.parse_lines(window.text, first_line + filled, out, threads)))
-        file.forget(window.begin, window.begin + window.text.size)
-        filled += count
-    return vectors, WordList.concatenate(words)
-
-
-def _read_growing(
-    windows: Iterator[Window], dim: int, wanted: int, first_line: int, threads: int
-) -> tuple[NDArray[np.float32], WordList]:
-    vectors = np.empty((0, dim), np.float32)
-    words = []
-    filled = 0
-    for window in windows:
-        count = min(_core.count_lines(window.text, threads), wanted - filled)
-        # Large blocks of memory grow where they are; no other name refers to the array yet.
-        vectors.resize((filled + count, dim), refcheck=False)
-        out = vectors[filled:]
-        words.append(WordList(*_core.parse_lines(window.text, first_line + filled, out, threads)))
-        del out
-        filled += count
-        if filled == wanted:
-            break
-    return vectors, WordList.concatenate(words)
-
-
-def _mapped_windows(file: MappedFile, begin: int) -> Iterator[Window]:
+def _windows(file: MappedFile, begin: int) -> Iterator[Window]:
     end = file.size
     while end > begin and file.bytes[end - 1] in BLANK:
         end -= 1
@@ -198,32 +191,8 @@ def _mapped_windows(file: MappedFile, begin: int) -> Iterator[Window]:
         if stop < end:
             stop = file.last_newline(begin, stop) + 1
             if stop == 0:
-                raise _too_long(begin)
+                raise FormatError(
+                    f"byte {begin} of the text: a line is longer than {WINDOW_BYTES} bytes"
+                )
         yield Window(file.bytes[begin:stop], begin)
         begin = stop
-
-
-def compressed_windows(file: HeadedFile, begin: int) -> Iterator[Window]:
-    """Windows of decompressed text; blank lines are held back until it shows what follows."""
-    pending = b""
-    try:
-        with file.open() as compressed, gzip.open(compressed) as text:
-            text.read(begin)
-            while piece := text.read(WINDOW_BYTES // 2):
-                pending += piece
-                if len(pending) > 2 * WINDOW_BYTES:
-                    raise _too_long(begin)
-                stop = pending.rfind(b"\n", 0, len(pending.rstrip(BLANK))) + 1
-                if stop > 0:
-                    yield Window(np.frombuffer(pending, np.uint8, stop), begin)
-                    begin += stop
-                    pending = pending[stop:]
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorruptFileError(f"the compressed text is damaged: {error}") from error
-    pending = pending.rstrip(BLANK)
-    if pending:
-        yield Window(np.frombuffer(pending, np.uint8), begin)
-
-
-def _too_long(begin: int) -> FormatError:
-    return FormatError(f"byte {begin} of the text: a line is longer than {WINDOW_BYTES} bytes")

@@ -74,6 +74,32 @@ class FirstRows:
         return self._source.read(first, count)
 
 
+class KeptRows:
+    """Some rows of a source, in its order.
+
+    Args:
+        source: the source.
+        kept: a mask with an entry for each of its rows.
+    """
+
+    def __init__(self, source: Source, kept: NDArray[np.bool_]) -> None:
+        self._source = source
+        self._rows = np.flatnonzero(kept)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dimension."""
+        return len(self._rows), self._source.shape[1]
+
+    def read(self, first: int, count: int) -> NDArray[Any]:
+        """Rows [first, first + count) of those that are kept."""
+        rows = self._rows[first : first + count]
+        if len(rows) == 0:
+            return self._source.read(0, 0)
+        begin = int(rows[0])
+        return self._source.read(begin, int(rows[-1]) + 1 - begin)[rows - begin]
+
+
 class ArraySource:
     """A two-dimensional array in memory or mapped from a file; its rows are never copied."""
 
@@ -109,6 +135,14 @@ def check_matrix(X: Any, dtype: str | None = None) -> NDArray[Any]:
         InputError: if X has another shape or type, or no rows or columns.
     """
     array: NDArray[Any] = np.asanyarray(X)
+    if isinstance(array, np.ma.MaskedArray):
+        masked = int(np.count_nonzero(np.ma.getmaskarray(array)))
+        if masked:
+            raise InputError(
+                f"{masked} entries of the array are masked, and a table has no missing entries: give "
+                "X.filled(value), or leave their rows out"
+            )
+        array = np.ma.getdata(array)
     if array.ndim != 2:
         raise InputError(f"expected a table of shape (rows, dim), got shape {array.shape}")
     if array.shape[0] == 0 or array.shape[1] == 0:

@@ -41,6 +41,7 @@ class ConcatenatedSource(OpenedSource):
         self._parts = tuple(parts)
         self._first_rows = np.cumsum([0, *(part.shape[0] for part in parts)], dtype=np.int64)
         self.has_words = first.has_words
+        self.words_guessed = all(part.words_guessed for part in parts)
         super().__init__(name, (int(self._first_rows[-1]), first.shape[1]), first.dtype)
 
     def _overlapping(self, first: int, count: int) -> Iterator[tuple[OpenedSource, int, int]]:

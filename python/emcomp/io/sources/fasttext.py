@@ -54,7 +54,7 @@ class FastTextSource(OpenedSource):
     @cached_property
     def _opened(self) -> tuple[MappedFile, _core.FastTextFile]:
         self._file.check_unchanged()
-        mapped = MappedFile(self._file.name)
+        mapped = MappedFile(self._file.place)
         return mapped, _core.FastTextFile(mapped.bytes)
 
     def __getstate__(self) -> dict[str, Any]:

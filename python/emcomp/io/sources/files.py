@@ -47,29 +47,37 @@ class StoredFile:
     """A file that is read by ranges; it pickles as its name, size and time of change.
 
     Args:
-        name: a path, or a URL that fsspec knows.
+        name: a path, or a URL that fsspec knows; what messages call the file.
+        place: the path where its bytes are, if that is another one.
 
     Raises:
         InputError: if it is a URL and fsspec or the package for its protocol is missing.
         OSError: if the file is not there.
     """
 
-    def __init__(self, name: str | os.PathLike[str]) -> None:
+    origin: StoredFile | None = None
+    """What this was taken out of, where it was compressed or in an archive."""
+
+    is_whole = True
+    """Whether these are all bytes of what the name means; else the first ones, as many as needed."""
+
+    def __init__(self, name: str | os.PathLike[str], place: str | None = None) -> None:
         self.name = os.fspath(name)
-        self.is_remote = is_remote(self.name)
+        self.place = self.name if place is None else place
+        self.is_remote = is_remote(self.place)
         self.size, self._stamp = self._look()
 
     def _look(self) -> tuple[int, str]:
         """Size, and what changes when the content does."""
         if not self.is_remote:
-            return _size_and_stamp(os.stat(self.name))  # noqa: PTH116
+            return _size_and_stamp(os.stat(self.place))  # noqa: PTH116
         system, path = self._remote
         system.invalidate_cache(path)
         return int(system.info(path)["size"]), str(system.ukey(path))
 
     @cached_property
     def _remote(self) -> tuple[Any, str]:
-        return file_system(self.name)
+        return file_system(self.place)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_remote"}
@@ -79,6 +87,8 @@ class StoredFile:
         self._compare(self._look())
 
     def _compare(self, found: tuple[int, str]) -> None:
+        if self.origin is not None:
+            self.origin.check_unchanged()
         if found != (self.size, self._stamp):
             size = f": it had {self.size} bytes and has {found[0]}" if found[0] != self.size else ""
             raise InputError(
@@ -88,7 +98,7 @@ class StoredFile:
 
     @contextmanager
     def _local(self) -> Iterator[BinaryIO]:
-        with Path(self.name).open("rb") as file:
+        with Path(self.place).open("rb") as file:
             self._compare(_size_and_stamp(os.fstat(file.fileno())))
             yield file
             self._compare(_size_and_stamp(os.fstat(file.fileno())))
@@ -137,9 +147,9 @@ class StoredFile:
     def _cut_short(self, begin: int, end: int) -> CorruptFileError:
         return CorruptFileError(f"{self.name}: bytes {begin} to {end} cannot be read to the end")
 
-    def head(self) -> bytes:
-        """The first bytes, ``HEAD_BYTES`` at most."""
-        return self.read(0, min(self.size, HEAD_BYTES))
+    def head(self, length: int = HEAD_BYTES) -> bytes:
+        """The first bytes, at most so many."""
+        return self.read(0, min(self.size, length))
 
     def open(self) -> BinaryIO:
         """The file from its first byte on, for those who read it in order and close it.
@@ -151,7 +161,7 @@ class StoredFile:
         if self.is_remote:
             system, path = self._remote
             return cast("BinaryIO", system.open(path, "rb"))
-        return Path(self.name).open("rb")
+        return Path(self.place).open("rb")
 
 
 def _size_and_stamp(status: os.stat_result) -> tuple[int, str]:

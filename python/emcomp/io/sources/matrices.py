@@ -1,13 +1,12 @@
-"""Matrices of numbers as they are in a file: npy, npz members, raw numbers, safetensors tensors."""
+"""Matrices of numbers as they are in a file: npy, npz members, raw numbers, tensors."""
 
 from __future__ import annotations
 
 import io
-import json
-import os
 import zipfile
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +14,45 @@ from numpy.typing import NDArray
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.formats.arrays import (
     MAX_NPY_HEADER,
-    TENSOR_FLOATS,
     ZIP_ERRORS,
     check_table,
     choose_npz_member,
-    choose_tensor,
+    npz_offset,
     read_npy_header,
-    stored_offset,
 )
+from emcomp.io.formats.matrix_files import WORD_TENSORS
 from emcomp.io.formats.recognition import naming
-from emcomp.io.formats.safetensors import LENGTH_BYTES, TensorInfo, header_length, read_header
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
+from emcomp.io.sources.temporary import TemporaryFile
+from emcomp.io.sources.unwrapping import copy_member
+from emcomp.vocabulary.word_list import WordList
 
 _RAW_DTYPES = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "float64": "<f8"}
+
+
+class WordPlaces(NamedTuple):
+    """Where a file has its words one after another, and the offset of each."""
+
+    letters: int
+    offsets: int
+
+    def read(self, file: StoredFile, first: int, count: int) -> WordList:
+        """Words [first, first + count).
+
+        Raises:
+            CorruptFileError: if the offsets do not fit the words.
+        """
+        ends = np.empty(count + 1, "<u8")
+        file.read_into(self.offsets + 8 * first, ends)
+        begin, end = int(ends[0]), int(ends[-1])
+        if end < begin or self.letters + end > file.size:
+            raise CorruptFileError(f"{file.name}: the offsets of the words do not fit")
+        letters = np.frombuffer(file.read(self.letters + begin, self.letters + end), np.uint8)
+        try:
+            return WordList(letters, (ends - ends[0]).astype(np.uint64))
+        except InputError as error:
+            raise CorruptFileError(f"{file.name}: {error}") from error
 
 
 class MatrixSource(OpenedSource):
@@ -43,6 +67,7 @@ class MatrixSource(OpenedSource):
         dtype: NumPy's name of their type; uint16 for the bits of bfloat16.
         shape: rows and dimension.
         fortran_order: whether they are there column after column.
+        words: where the file has words, if it has.
 
     Raises:
         CorruptFileError: if the file is too short, naming the row in which it ends.
@@ -56,6 +81,7 @@ class MatrixSource(OpenedSource):
         shape: tuple[int, int],
         *,
         fortran_order: bool = False,
+        words: WordPlaces | None = None,
     ) -> None:
         self._numbers = np.dtype(dtype)
         kind = "bfloat16" if self._numbers.kind == "u" else self._numbers.name
@@ -63,6 +89,8 @@ class MatrixSource(OpenedSource):
         self._file = file
         self._offset = offset
         self._fortran_order = fortran_order
+        self._places = words
+        self.has_words = words is not None
         rows, dim = shape
         row_bytes = dim * self._numbers.itemsize
         if offset + rows * row_bytes > file.size:
@@ -86,6 +114,19 @@ class MatrixSource(OpenedSource):
             self._file.read_into(self._offset + (c * rows + first) * size, columns[c])
         return columns.T
 
+    def _words(self, first: int, count: int) -> Iterator[WordList]:
+        assert self._places is not None
+        yield self._places.read(self._file, first, count)
+
+    def mapped(self) -> NDArray[Any]:
+        """All rows, mapped from a file on this machine; a remote file is read."""
+        if self._file.is_remote:
+            return self.read(0, self.shape[0])
+        order: Literal["C", "F"] = "F" if self._fortran_order else "C"
+        array = np.memmap(self._file.place, self._numbers, "r", self._offset, self.shape, order)
+        array._emcomp_file = self._file  # type: ignore[attr-defined]  # a temporary one stays
+        return array
+
 
 def open_npy(file: StoredFile, dtype: str | None) -> MatrixSource:
     """The rows of an npy file of any version, in C or Fortran order.
@@ -97,7 +138,7 @@ def open_npy(file: StoredFile, dtype: str | None) -> MatrixSource:
     Raises:
         FormatError: if the file is damaged, or its array is no table of float numbers.
     """
-    start = io.BytesIO(file.read(0, min(file.size, MAX_NPY_HEADER + 12)))
+    start = io.BytesIO(file.head(MAX_NPY_HEADER + 12))
     with naming(file.name):
         try:
             header = read_npy_header(start)
@@ -112,28 +153,51 @@ def open_npy(file: StoredFile, dtype: str | None) -> MatrixSource:
 
 
 def open_npz(file: StoredFile, tensor: str | None) -> MatrixSource:
-    """The rows of a table of an npz file that is not compressed.
+    """The rows of a table of an npz file; a compressed one is decompressed to a temporary file.
 
     Raises:
-        InputError: if the named array is not there, or is compressed.
+        InputError: if the named array is not there.
         FormatError: if there is no table or there are several, or the file is damaged.
     """
     with naming(file.name):
         try:
             with file.open() as opened, zipfile.ZipFile(opened) as archive:
                 entry, header = choose_npz_member(archive, tensor)
-                if entry.compress_type != zipfile.ZIP_STORED:
-                    raise InputError(
-                        f"{entry.filename!r} is compressed, so that rows cannot be read alone: "
-                        "save it with numpy.save or numpy.savez"
-                    )
-                offset = stored_offset(opened, entry)
+                if entry.compress_type == zipfile.ZIP_STORED:
+                    offset = npz_offset(opened, entry)
+                    words = _npz_words(opened, archive, header.shape)
         except InputError:  # a ValueError too, but about the argument
             raise
         except ZIP_ERRORS as error:
             raise CorruptFileError(f"the npz file is damaged: {error}") from error
+        if entry.compress_type != zipfile.ZIP_STORED:
+            return open_npy(
+                TemporaryFile(file.name, partial(copy_member, file, entry.filename)), None
+            )
         rows, dim = _table_shape(header.shape)
-    return MatrixSource(file, offset, header.descr, (rows, dim), fortran_order=header.fortran_order)
+    return MatrixSource(
+        file, offset, header.descr, (rows, dim), fortran_order=header.fortran_order, words=words
+    )
+
+
+def _npz_words(
+    opened: BinaryIO, archive: zipfile.ZipFile, shape: tuple[int, ...]
+) -> WordPlaces | None:
+    """Where an npz file that emcomp has written has its words."""
+    names = archive.namelist()
+    if not {f"{name}.npy" for name in WORD_TENSORS} <= set(names):
+        return None
+    entries = [archive.getinfo(f"{name}.npy") for name in WORD_TENSORS]
+    headers = []
+    for entry in entries:
+        with archive.open(entry) as member:
+            headers.append(read_npy_header(member))
+    sound = [header.descr for header in headers] == ["|u1", "<u8"]
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not sound or not stored or headers[1].shape != (shape[0] + 1,):
+        return None
+    letters, offsets = (npz_offset(opened, entry) for entry in entries)
+    return WordPlaces(letters, offsets)
 
 
 def open_raw(file: StoredFile, dtype: str, shape: tuple[int | None, int]) -> MatrixSource:
@@ -172,88 +236,7 @@ def open_raw(file: StoredFile, dtype: str, shape: tuple[int | None, int]) -> Mat
     return source
 
 
-def open_safetensors(file: StoredFile, tensor: str | None) -> MatrixSource:
-    """A table of a safetensors file: the one named, or found by its name.
-
-    Raises:
-        InputError: if the named tensor is not there or is no table of float numbers.
-        FormatError: if no tensor can be told to be the embedding, or the file is damaged.
-    """
-    tensors = _tensors_of(file)
-    with naming(file.name):
-        name = choose_tensor(tensors, tensor)
-    return _tensor_source(file, tensors[name])
-
-
-def open_sharded_safetensors(index: StoredFile, tensor: str | None) -> MatrixSource:
-    """A table of a checkpoint in several safetensors files, by its ``*.index.json``.
-
-    Raises:
-        InputError: if the named tensor is not there or is no table of float numbers.
-        FormatError: if the index is not what it should be, a file of it is missing or damaged, or
-            no tensor can be told to be the embedding.
-    """
-    with naming(index.name):
-        places = _weight_map(index)
-        if tensor is not None and tensor not in places:
-            raise InputError(
-                f"no tensor {tensor!r} in the index; it has {', '.join(list(places)[:20])}"
-            )
-    wanted = sorted(set(places.values())) if tensor is None else [places[tensor]]
-    tensors: dict[str, TensorInfo] = {}
-    files: dict[str, StoredFile] = {}
-    for shard in wanted:
-        file = _shard(index, shard)
-        found = _tensors_of(file)
-        for name in (name for name, place in places.items() if place == shard):
-            if name not in found:
-                raise FormatError(
-                    f"{file.name}: has no tensor {name!r}, though {index.name} says so"
-                )
-            tensors[name] = found[name]
-            files[name] = file
-    with naming(index.name):
-        name = choose_tensor(tensors, tensor)
-    return _tensor_source(files[name], tensors[name])
-
-
 def _table_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) != 2 or 0 in shape:
         raise FormatError(f"the array has shape {shape}; a table has rows and columns")
     return shape[0], shape[1]
-
-
-def _tensor_source(file: StoredFile, tensor: TensorInfo) -> MatrixSource:
-    return MatrixSource(
-        file, tensor.begin, TENSOR_FLOATS[tensor.dtype], (tensor.shape[0], tensor.shape[1])
-    )
-
-
-def _tensors_of(file: StoredFile) -> dict[str, TensorInfo]:
-    with naming(file.name):
-        length = file.read(0, min(LENGTH_BYTES, file.size))
-        end = LENGTH_BYTES + header_length(memoryview(length), file.size)
-        _, tensors = read_header(file.read(0, end), file.size)
-    return tensors
-
-
-def _weight_map(index: StoredFile) -> dict[str, str]:
-    try:
-        places = json.loads(index.read(0, index.size))["weight_map"]
-        sound = all(isinstance(v, str) and v == os.path.basename(v) for v in places.values())  # noqa: PTH119
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"not the index of a checkpoint: {error}") from error
-    if not sound or not places:
-        raise FormatError("the weight_map of the index does not map tensors to files beside it")
-    return dict(places)
-
-
-def _shard(index: StoredFile, shard: str) -> StoredFile:
-    if index.is_remote:
-        name = index.name.rpartition("/")[0] + "/" + shard
-    else:
-        name = str(Path(index.name).with_name(shard))
-    try:
-        return StoredFile(name)
-    except FileNotFoundError as error:
-        raise FormatError(f"{index.name}: the file {shard!r} of the index is missing") from error

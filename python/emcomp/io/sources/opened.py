@@ -30,6 +30,8 @@ class OpenedSource(ABC):
     """
 
     has_words = False
+    words_guessed = False
+    """Whether words were found that nobody named, so that others may be given in their place."""
 
     def __init__(self, name: str, shape: tuple[int, int], dtype: str) -> None:
         self.name = name

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.threads import resolve_threads
 from emcomp.errors import CorruptFileError, FormatError
-from emcomp.io.formats.recognition import naming, parse_header
+from emcomp.io.formats.binary import binary_header
+from emcomp.io.formats.recognition import (
+    HEAD_BYTES,
+    LINE_BYTES,
+    naming,
+    text_head,
+)
 from emcomp.io.formats.text import BLANK, text_layout
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
@@ -34,7 +40,7 @@ class _Window(NamedTuple):
 
 
 class WindowedSource(OpenedSource):
-    """Vectors with words before them, read as float32.
+    """Vectors on lines, or with words before them, read as float32.
 
     Args:
         file: the file.
@@ -42,8 +48,6 @@ class WindowedSource(OpenedSource):
         windows: consecutive parts of the file, each of whole rows.
         threads: threads to parse with, None for the default of where it is read.
     """
-
-    has_words = True
 
     def __init__(
         self, file: StoredFile, dim: int, windows: list[_Window], threads: int | None
@@ -56,8 +60,8 @@ class WindowedSource(OpenedSource):
         self._threads = threads
 
     @abstractmethod
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
-        """Words and vectors of a window after some of its rows; ``row`` is the first one read."""
+    def _parse(self, window: _Window, data: bytes, row: int, out: NDArray[np.float32]) -> WordList:
+        """Words and vectors of a window's rows from ``row`` on; ``rows`` of it is its first one."""
 
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count) as float32, parsed from their part of the file."""
@@ -99,15 +103,16 @@ class WindowedSource(OpenedSource):
         begin, end = self._bytes[window].tolist()
         data = self._file.read(begin, end)
         with naming(self.name):
-            return self._parse(data, first - int(self._rows[window]), first, out)
+            return self._parse(_Window(begin, end, int(self._rows[window])), data, first, out)
 
 
 class TextSource(WindowedSource):
-    """A text with a word and its numbers on each line: GloVe, word2vec, fastText's .vec.
+    """A text with a word and its numbers on each line, or columns of them.
 
     Args:
-        file: the file, not compressed.
-        has_header: whether the first line holds the number of vectors and the dimension.
+        file: the file.
+        kind: glove, word2vec, csv or numbers.
+        words_column: of csv, the column of the words.
         threads: threads to parse with, None for the default of where it is read.
 
     Raises:
@@ -115,23 +120,29 @@ class TextSource(WindowedSource):
             Other lines are checked when they are read.
     """
 
-    def __init__(self, file: StoredFile, *, has_header: bool, threads: int | None) -> None:
+    def __init__(
+        self,
+        file: StoredFile,
+        kind: str,
+        *,
+        words_column: str | None = None,
+        threads: int | None,
+    ) -> None:
         with naming(file.name):
-            layout = text_layout(file, has_header=has_header)
-            end = _end_of_text(file, layout.begin)
-            windows = list(_text_windows(file, layout.begin, end, resolve_threads(threads)))
+            self._layout = text_layout(text_head(file), kind, words_column)
+            self.has_words = self._layout.has_words
+            end = _end_of_text(file, self._layout.begin)
+            windows = list(_text_windows(file, self._layout.begin, end, resolve_threads(threads)))
             rows = sum(window.rows for window in windows)
-            self._first_line = layout.first_line
-            super().__init__(file, layout.dim, windows, threads)
-            layout.check_rows(rows, np.iinfo(np.int64).max)
+            super().__init__(file, self._layout.dim, windows, threads)
+            self._layout.check_rows(rows, np.iinfo(np.int64).max)
         self.read(rows - 1, 1)
 
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
-        text = np.frombuffer(window, np.uint8)
-        if skipped:
-            text = text[np.flatnonzero(text == ord("\n"))[skipped - 1] + 1 :]
-        threads = resolve_threads(self._threads)
-        return WordList(*_core.parse_lines(text, self._first_line + row, out, threads))
+    def _parse(self, window: _Window, data: bytes, row: int, out: NDArray[np.float32]) -> WordList:
+        text = np.frombuffer(data, np.uint8)
+        if row > window.rows:
+            text = text[np.flatnonzero(text == ord("\n"))[row - window.rows - 1] + 1 :]
+        return self._layout.parse(text, row, out, resolve_threads(self._threads))
 
 
 class Word2VecBinarySource(WindowedSource):
@@ -142,23 +153,35 @@ class Word2VecBinarySource(WindowedSource):
         threads: threads to read with, None for the default of where it is read.
 
     Raises:
-        FormatError: if the header is missing, or promises fewer vectors than there are.
+        FormatError: if the header is missing, or promises fewer vectors than there are; or if it
+            cannot be told where the word of a row ends.
         CorruptFileError: if the file is too short for what its header promises, naming the row.
     """
 
+    has_words = True
+
     def __init__(self, file: StoredFile, *, threads: int | None) -> None:
         with naming(file.name):
-            header = parse_header(file.head())
-            if header is None or header.rows == 0 or header.dim == 0:
-                raise FormatError("line 1: expected the number of vectors and their dimension")
-            windows = list(_binary_windows(file, header.length, header.rows, header.dim))
+            header = binary_header(file.head(), file.size)
+            begin, dim = header.length, header.dim
+            end = min(begin + max(HEAD_BYTES, _least_window(dim)), file.size)
+            text = np.frombuffer(file.read(begin, end), np.uint8)
+            self._newlines = _core.binary_newlines(
+                text, begin, dim, header.rows, at_end=end == file.size
+            )
+            windows = list(_binary_windows(file, begin, header.rows, dim, self._newlines))
         super().__init__(file, header.dim, windows, threads)
 
-    def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
-        values = np.frombuffer(window, np.uint8)
-        _, begin = _core.whole_binary_rows(values, self.shape[1], skipped, at_end=True)
-        threads = resolve_threads(self._threads)
-        letters, offsets, _ = _core.read_binary_rows(values, begin, row, out, threads)
+    def _parse(self, window: _Window, data: bytes, row: int, out: NDArray[np.float32]) -> WordList:
+        text = np.frombuffer(data, np.uint8)
+        skipped = row - window.rows
+        _, begin = _core.whole_binary_rows(
+            text, window.begin, window.rows, self.shape[1], self._newlines, skipped, at_end=True
+        )
+        letters, offsets, _ = _core.read_binary_rows(
+            text[begin:], window.begin + begin, row, self._newlines, out,
+            resolve_threads(self._threads),
+        )  # fmt: skip
         return WordList(letters, offsets)
 
 
@@ -177,32 +200,36 @@ def _end_of_text(file: StoredFile, begin: int) -> int:
 def _text_windows(file: StoredFile, begin: int, end: int, threads: int) -> Iterator[_Window]:
     while begin < end:
         text = file.read(begin, min(begin + WINDOW_BYTES, end))
+        if begin + len(text) < end and b"\n" not in text:
+            text = file.read(begin, min(begin + LINE_BYTES, end))
         if begin + len(text) < end:
             text = text[: text.rfind(b"\n") + 1]
             if not text:
-                raise FormatError(f"byte {begin}: a line is longer than {WINDOW_BYTES} bytes")
+                raise FormatError(f"byte {begin}: a line is longer than {LINE_BYTES} bytes")
         rows = _core.count_lines(np.frombuffer(text, np.uint8), threads)
         yield _Window(begin, begin + len(text), rows)
         begin += len(text)
 
 
-def _binary_windows(file: StoredFile, begin: int, rows: int, dim: int) -> Iterator[_Window]:
-    step = max(WINDOW_BYTES, 8 * (dim + 64))
+def _least_window(dim: int) -> int:
+    """Bytes that hold a vector, its word and the next, which are looked at together."""
+    return 4 * dim + 4096
+
+
+def _binary_windows(
+    file: StoredFile, begin: int, rows: int, dim: int, newlines: bool
+) -> Iterator[_Window]:
+    step = max(WINDOW_BYTES, _least_window(dim))
     row = 0
-    if rows > (file.size - begin) // (1 + 4 * dim):
-        raise CorruptFileError(
-            f"the header promises {rows} vectors of {dim} numbers, at least "
-            f"{begin + rows * (1 + 4 * dim)} bytes; the file has {file.size}"
-        )
     while row < rows:
         end = min(begin + step, file.size)
-        values = np.frombuffer(file.read(begin, end), np.uint8)
-        found, length = _core.whole_binary_rows(values, dim, rows - row, at_end=end == file.size)
+        text = np.frombuffer(file.read(begin, end), np.uint8)
+        at_end = end == file.size
+        found, length = _core.whole_binary_rows(text, begin, row, dim, newlines, rows - row, at_end)
         if not found:
-            ends = "" if end < file.size else f", and the file ends at byte {end}"
             raise CorruptFileError(
                 f"vector {row} (counted from 0), which begins at byte {begin}, is not whole after "
-                f"{end - begin} bytes: the header promises {rows} of {dim} numbers{ends}"
+                f"{end - begin} bytes: the header promises {rows} of {dim} numbers"
             )
         yield _Window(begin, begin + length, found)
         begin += length
