@@ -250,7 +250,11 @@ def test_round_trip(tmp_path, data, form, compressed):
     )
     vectors = np.array(rows, np.float32)
     path = tmp_path / "f"
-    write_vectors(path, vectors, words, format=form)
+    try:
+        write_vectors(path, vectors, words, format=form)
+    except InputError as error:  # such as "0 0", which begins as the header of word2vec
+        assert "would not be read as" in str(error)
+        return
     if compressed and form != "word2vec-binary":
         path.write_bytes(gzip.compress(path.read_bytes()))
     same(read_vectors(path, format=form), vectors, words)
