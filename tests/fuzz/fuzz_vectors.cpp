@@ -1,4 +1,4 @@
-// Mutated vector files into the readers of text, word2vec binary and fastText.
+// Mutated vector files into the readers of text, columns, word2vec binary and fastText.
 //
 //   fuzz_vectors INPUTS SEED [FILE...]    files are starting points beside the built-in ones
 //
@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iterator>
@@ -38,11 +39,25 @@ struct Exact {
 struct Seed {
   std::string file;
   std::int64_t dim;
+  std::int64_t rows = 3;  // of word2vec binary
 };
 
 template <class T>
 void append(std::string& file, T value) {
   file.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// Rows of word2vec binary, some of them with names of several words.
+Seed binary_file(bool newlines) {
+  constexpr std::int64_t kDim = 6;
+  Seed seed{"", kDim, 5};
+  float value = 0.25f;
+  for (const std::string word : {"the", "New York", "San Francisco Bay", "a", "Windows 2000"}) {
+    seed.file.append(word).push_back(' ');
+    for (std::int64_t i = 0; i < kDim; ++i) append(seed.file, value = -value * 1.1f);
+    if (newlines) seed.file.push_back('\n');
+  }
+  return seed;
 }
 
 std::string fasttext_file(bool pruned) {
@@ -100,10 +115,49 @@ void read_as_text(std::span<const char> file, std::int64_t dim) {
   }
 }
 
-void read_as_binary(std::span<const char> file, std::int64_t dim) {
-  const std::int64_t rows = 1 + static_cast<std::int64_t>(file.size()) / (dim * 4 + 8);
+void read_as_columns(std::span<const char> file, std::int64_t dim, char separator, bool words) {
+  const std::int64_t rows = vectors::count_lines(file, 1);
   std::vector<float> values(static_cast<std::size_t>(rows * dim));
-  vectors::read_binary_rows(file, 0, 0, {values.data(), rows, dim}, 1);
+  const std::int64_t first = words ? 1 : 0;
+  const vectors::Columns columns{separator, words ? 0 : -1, first, dim + first};
+  vectors::parse_lines(file, 1, {values.data(), rows, dim}, 1, &columns);
+}
+
+// Rows that are found one after another in parts of the file are those that are found at once.
+void read_as_binary(std::span<const char> file, std::int64_t dim, std::int64_t rows) {
+  const vectors::BinaryPart whole{file, 0, 0, true};
+  const vectors::BinaryLayout layout{dim, vectors::has_newlines(whole, dim, rows)};
+  const vectors::BinaryRows found = vectors::find_binary_rows(whole, layout, rows);
+  if (static_cast<std::int64_t>(found.rows.size()) != rows) std::abort();
+  std::vector<float> values(static_cast<std::size_t>(rows * dim));
+  const words::WordBuffer words =
+      vectors::read_binary_rows(whole, found, {values.data(), rows, dim}, 1);
+  if (words.list().size() != rows) std::abort();
+  const vectors::BinaryPart part{file, 0, 0, false};
+  const vectors::BinaryRows some = vectors::find_binary_rows(part, layout, rows);
+  for (std::size_t i = 0; i < some.rows.size(); ++i) {
+    if (some.rows[i].word_end != found.rows[i].word_end) std::abort();
+  }
+  // Written with newlines, what was read is read again, unless a word cannot be written.
+  vectors::check_words(words.list(), false);
+  const base::MatrixView matrix{reinterpret_cast<const std::byte*>(values.data()),
+                                rows,
+                                dim,
+                                dim * 4,
+                                4,
+                                base::DType::kFloat32,
+                                false};
+  const std::string text = vectors::format_binary(matrix, words.list(), 1);
+  const vectors::BinaryPart again{text, 0, 0, true};
+  if (!vectors::has_newlines(again, dim, rows)) std::abort();
+  const vectors::BinaryRows same = vectors::find_binary_rows(again, {dim, true}, rows);
+  std::vector<float> values_again(values.size());
+  const words::WordBuffer words_again =
+      vectors::read_binary_rows(again, same, {values_again.data(), rows, dim}, 1);
+  if (words_again.bytes != words.bytes) std::abort();
+  if (std::memcmp(values.data(), values_again.data(), values.size() * sizeof(float)) != 0) {
+    std::abort();
+  }
 }
 
 void read_as_fasttext(std::span<const char> file) {
@@ -135,6 +189,9 @@ int main(int argc, char** argv) {
       {std::string("the \0\0\x80?\0\0\0@\0\0@@\nof 123412341234b 123412341234", 46), 3},
       {fasttext_file(false), 3},
       {fasttext_file(true), 3},
+      binary_file(false),
+      binary_file(true),
+      {"\"a, \"\"b\"\"\",0.5,1e-3, 7\nc,1,2,3\n\"d\",4,5,6\r\n", 3},
   };
   for (int i = 3; i < argc; ++i) {
     std::ifstream stream(argv[i], std::ios::binary);
@@ -163,6 +220,10 @@ int main(int argc, char** argv) {
                                               "nan(",
                                               "0x1p3",
                                               "\xff",
+                                              ",",
+                                              "\"",
+                                              "\"\"",
+                                              " York ",
                                               std::string(1, '\0'),
                                               "1.000000059604644775390625",
                                               "7.006492321624085354618e-46",
@@ -173,10 +234,14 @@ int main(int argc, char** argv) {
     const auto dim =
         mutator.below(8) == 0 ? static_cast<std::int64_t>(1 + mutator.below(5)) : seed.dim;
     attempt([&] { read_as_text(file.span(), dim); });
-    attempt([&] { read_as_binary(file.span(), dim); });
+    for (const char separator : {' ', ',', '\t'}) {
+      attempt([&] { read_as_columns(file.span(), dim, separator, true); });
+    }
+    attempt([&] { read_as_columns(file.span(), dim, ' ', false); });
+    attempt([&] { read_as_binary(file.span(), dim, seed.rows); });
     attempt([&] { read_as_fasttext(file.span()); });
   }
-  std::printf("%lld inputs, each read as 3 formats; %lld readings gave vectors\n",
+  std::printf("%lld inputs, each read as 7 formats; %lld readings gave vectors\n",
               static_cast<long long>(inputs), static_cast<long long>(accepted));
   return 0;
 }

@@ -88,18 +88,20 @@ class RowFinder {
     }
     const std::int64_t next = end_of_row(space);
     if (next == kNone) {
-      throw FormatError(described() + (layout_.newlines ? ": no newline follows its numbers"
-                                                        : ": a newline follows its numbers") +
+      throw FormatError(described() +
+                        (layout_.newlines ? ": no newline follows its numbers"
+                                          : ": a newline follows its numbers") +
                         ", unlike those before");
     }
     // Where newlines are in their places, odd numbers prove nothing.
-    const bool is_wrong = layout_.newlines ? first_part(next).find('\n') != std::string_view::npos
-                                           : !is_word_or_end(next) &&
-                                                 !are_plausible(numbers(space), layout_.dim);
+    const bool is_wrong =
+        layout_.newlines ? first_part(next).find('\n') != std::string_view::npos
+                         : !is_word_or_end(next) && !are_plausible(numbers(space), layout_.dim);
     if (is_wrong) {
-      throw FormatError(described() +
-                        ": it cannot be told where its word ends and its numbers begin; the file is "
-                        "damaged, or a name has a space and is not UTF-8");
+      throw FormatError(
+          described() +
+          ": it cannot be told where its word ends and its numbers begin; the file is "
+          "damaged, or a name has a space and is not UTF-8");
     }
     return space;  // the numbers or the next word are odd, but not both
   }
@@ -176,8 +178,8 @@ bool has_newlines(const BinaryPart& part, std::int64_t dim, std::int64_t most) {
   const auto without = misfit(false);
   if (!without) return false;
   // Whatever the byte after the first numbers is, the file is more likely to be of that kind.
-  const auto space = static_cast<std::int64_t>(std::ranges::find(part.bytes, ' ') -
-                                               part.bytes.begin());
+  const auto space =
+      static_cast<std::int64_t>(std::ranges::find(part.bytes, ' ') - part.bytes.begin());
   const std::int64_t end = space + 1 + dim * 4;
   const bool newline = end < static_cast<std::int64_t>(part.bytes.size()) &&
                        part.bytes[static_cast<std::size_t>(end)] == '\n';

@@ -19,7 +19,7 @@ TENSOR_FLOATS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
 
 ZIP_ERRORS = (
     ValueError, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-    struct.error,
+    struct.error, IndexError, KeyError,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import zipfile
@@ -134,6 +135,11 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         if str(error).startswith(f"{os.fspath(path)}: "):
             raise
         raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether an error is one of reading the file, and not of a place in it that cannot be."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def check_format(name: str) -> VectorFormat:

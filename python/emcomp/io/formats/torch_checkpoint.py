@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from emcomp.errors import CorruptFileError, FormatError
+from emcomp.io.formats.recognition import is_of_the_system
 from emcomp.io.formats.safetensors import ITEM_BYTES, MAX_TENSOR_BYTES, TensorInfo
 
 _MAX_PICKLE_BYTES = 1 << 26
@@ -114,11 +115,9 @@ def read_torch_header(file: BinaryIO) -> dict[str, TensorInfo]:
             }
     except FormatError:
         raise
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise CorruptFileError(f"the torch checkpoint is damaged: {error}") from error
     except Exception as error:  # a pickle of another's making can raise whatever it likes
+        if is_of_the_system(error):
+            raise
         raise CorruptFileError(f"the torch checkpoint is damaged: {error}") from error
 
 

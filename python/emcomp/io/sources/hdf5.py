@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp.errors import CorruptFileError, FormatError, InputError
-from emcomp.io.formats.recognition import naming
+from emcomp.io.formats.recognition import is_of_the_system, naming
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
 from emcomp.vocabulary.word_list import WordList
@@ -55,7 +55,7 @@ class Hdf5Source(OpenedSource):
                 with h5py.File(file, "r") as opened:
                     yield opened
             except (OSError, RuntimeError, KeyError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
+                if is_of_the_system(error):
                     raise
                 raise CorruptFileError(f"the HDF5 file cannot be read: {error}") from error
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 from emcomp._support.sizes import format_bytes
-from emcomp.errors import CorruptFileError, FormatError, InputError
+from emcomp.errors import CorruptFileError, EmcompError, FormatError, InputError
 from emcomp.io.formats.recognition import (
     HEAD_BYTES,
     SAMPLED_LINES,
@@ -25,6 +25,7 @@ from emcomp.io.formats.recognition import (
     ZIP_MAGIC,
     Beginning,
     has_words_and_numbers,
+    is_of_the_system,
     kind_of_zip,
     parse_header,
     recognise,
@@ -61,11 +62,6 @@ vectors hardly compress, and a small file could fill the disk."""
 
 _LONGEST_NAMES = 100
 """Bytes of a word on average, when as much of a binary file is decompressed as a limit asks for."""
-
-_ERRORS = (
-    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError,
-    zipfile.BadZipFile, tarfile.TarError,
-)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -186,16 +182,12 @@ def _zstd_reader(file: BinaryIO) -> Any:
 def _damage(wrapping: Wrapping) -> Iterator[None]:
     try:
         yield
-    except (InputError, FormatError):
+    except (EmcompError, MemoryError):
         raise
-    except _ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except Exception as error:  # what unpacks does not say what it may raise
+        if is_of_the_system(error):
             raise
         raise CorruptFileError(f"the {wrapping} file is damaged: {error}") from error
-    except Exception as error:
-        if type(error).__name__ == "ZstdError":
-            raise CorruptFileError(f"the {wrapping} file is damaged: {error}") from error
-        raise
 
 
 def _copy(blocks: Iterator[bytes], out: BinaryIO, packed: int, limit: int | None) -> bool:
@@ -326,7 +318,11 @@ def _in_archive(
         if wrapping == "zip":
             with zipfile.ZipFile(opened) as archive:
                 infos = archive.infolist()[:_MOST_MEMBERS]
-                held = [_Member(i.filename, i.file_size) for i in infos if not i.is_dir()]
+                held = [
+                    _Member(i.filename, i.file_size)
+                    for i in infos
+                    if i.filename and not i.filename.endswith("/")
+                ]
                 return use(_plain(held), lambda name: archive.open(name))  # type: ignore[arg-type, return-value]
         with tarfile.open(fileobj=opened, mode="r:") as tar:
             entries: dict[str, tarfile.TarInfo] = {}
