@@ -9,7 +9,11 @@ import emcomp
 from emcomp import InputError, compress, plot, select
 from emcomp.measures import spectrum
 
-X = (np.random.default_rng(0).standard_normal((500, 48)) * np.arange(1, 49) ** -0.4).astype("f")
+
+@pytest.fixture(scope="module")
+def X():
+    normal = np.random.default_rng(0).standard_normal((500, 48))
+    return (normal * np.arange(1, 49) ** -0.4).astype(np.float32)
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def labels(axes):
 
 
 @pytest.mark.parametrize("ending", plot.ENDINGS)
-def test_a_front_is_drawn(tmp_path, drawn, ending):
+def test_a_front_is_drawn(tmp_path, drawn, ending, X):
     result = select(X, "8x")
     path = tmp_path / f"front{ending}"
     plot.check_plot(path)
@@ -58,7 +62,7 @@ def test_a_front_is_drawn(tmp_path, drawn, ending):
     ("measure", "budget", "minimum"),
     [("eos", "6x", None), ("eos", None, 0.9), ("pip_loss", "4x", 300.0), ("delta_max", "8x", None)],
 )
-def test_labels_do_not_overlap(tmp_path, drawn, measure, budget, minimum):
+def test_labels_do_not_overlap(tmp_path, drawn, measure, budget, minimum, X):
     result = select(X, budget, None, measure, minimum=minimum)
     plot.draw_front(result, tmp_path / "front.png")
     (axes,) = drawn
@@ -74,7 +78,7 @@ def test_labels_do_not_overlap(tmp_path, drawn, measure, budget, minimum):
     assert legend.get_window_extent().x0 > page.x1
 
 
-def test_a_front_without_a_pick_or_with_perfect_scores(tmp_path, drawn):
+def test_a_front_without_a_pick_or_with_perfect_scores(tmp_path, drawn, X):
     plot.draw_front(select(X, "16x", minimum=0.9999), tmp_path / "none.png")
     signs = np.where(X > 0, 1, -1).astype(np.float32)
     plot.draw_front(select(signs, "8x", ["uniform:1", "uniform:2"]), tmp_path / "perfect.png")
@@ -84,12 +88,12 @@ def test_a_front_without_a_pick_or_with_perfect_scores(tmp_path, drawn):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_budget_far_away_is_left_out(tmp_path, drawn):
+def test_a_budget_far_away_is_left_out(tmp_path, drawn, X):
     plot.draw_front(select(X, "1GB", ["uniform:1", "uniform:2"]), tmp_path / "front.png")
     assert drawn[0].get_xlim()[1] < 100_000
 
 
-def test_spectra_are_drawn(tmp_path, drawn):
+def test_spectra_are_drawn(tmp_path, drawn, X):
     tables = {f"uniform:{bits}": compress(X, f"uniform:{bits}") for bits in (1, 2, 6, 7, 8)}
     spectra = {"original": spectrum(X), **{n: spectrum(t) for n, t in tables.items()}}
     plot.draw_spectra(spectra, tmp_path / "spectra.png")
@@ -104,7 +108,7 @@ def test_spectra_are_drawn(tmp_path, drawn):
         assert not a.overlaps(b)
 
 
-def test_spectra_stop_at_the_rank(tmp_path, drawn):
+def test_spectra_stop_at_the_rank(tmp_path, drawn, X):
     flat = np.concatenate([X, X[:, :3]], axis=1)
     plot.draw_spectra({"flat": spectrum(flat)}, tmp_path / "flat.svg")
     assert len(drawn[0].lines[0].get_xdata()) == 48

@@ -15,12 +15,18 @@ class LiveTable:
 
     Take ``table`` once for each request: a request keeps the table that it began with, and the map
     of a replaced file is given back when the last request that uses it has ended.
+
+    Args:
+        path: the file.
+        shared: map the file, so that processes share its memory. Nobody may then write to the file;
+            without, whatever happens to it does not touch the table.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, shared: bool = False) -> None:
         self.path = Path(path)
+        self._shared = shared
         self._seen = self._identity()
-        self.table = emcomp.open(self.path)
+        self.table = emcomp.open(self.path, mapped=shared)
 
     def refresh(self) -> bool:
         """Open the file if it is another one than before; returns whether it was.
@@ -33,7 +39,7 @@ class LiveTable:
             return False
         self._seen = identity
         emcomp.verify(self.path)
-        self.table = emcomp.open(self.path)
+        self.table = emcomp.open(self.path, mapped=self._shared)
         return True
 
     def _identity(self) -> Identity:

@@ -106,7 +106,7 @@ class Service:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._table = table
-        self._command = [sys.executable, str(HERE / "serve.py"), str(table)]
+        self._command = [sys.executable, str(HERE / "serve.py"), str(table), "--shared"]
         self._command += ["--port", str(port), "--workers", str(workers)]
 
     def __enter__(self) -> Service:  # noqa: PYI034

@@ -11,7 +11,7 @@ import uvicorn
 
 
 def main() -> None:
-    """Start the workers, which map the same file."""
+    """Start the workers."""
     parser = argparse.ArgumentParser(description="Serve a compressed table over HTTP.")
     parser.add_argument("table", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
@@ -20,10 +20,16 @@ def main() -> None:
     parser.add_argument(
         "--reload-seconds", type=float, default=1.0, help="between looks at the file"
     )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="map the file, which workers then share and nobody may write to in place",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="emcomp-metrics-") as metrics:
         os.environ["EMCOMP_TABLE"] = str(arguments.table.resolve(strict=True))
         os.environ["EMCOMP_RELOAD_SECONDS"] = str(arguments.reload_seconds)
+        os.environ["EMCOMP_SHARED"] = str(int(arguments.shared))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         # Workers are processes, and requests are many: one thread for each is best.
         os.environ.setdefault("EMCOMP_NUM_THREADS", "1")

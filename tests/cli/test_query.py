@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import emcomp
-from tests.helpers.cli_runner import WORDS, plain_path, run, run_json, table_path, vectors  # noqa: F401
+from tests.helpers.cli_runner import WORDS, run, run_json
 
 
 def test_lookup_prints_lines_that_glove_readers_read(table_path, tmp_path):

@@ -12,17 +12,22 @@ import emcomp
 from emcomp.cli import program
 
 WORDS = [f"w{i}" for i in range(300)]
-X = (np.random.default_rng(0).standard_normal((300, 24)) * np.arange(1, 25) ** -0.4).astype("f")
+
+
+@pytest.fixture(scope="module")
+def X():
+    normal = np.random.default_rng(0).standard_normal((300, 24))
+    return (normal * np.arange(1, 25) ** -0.4).astype(np.float32)
 
 
 @pytest.fixture
-def vectors(tmp_path):
+def vectors(tmp_path, X):
     emcomp.write_vectors(tmp_path / "x.txt", X, WORDS)
     return tmp_path / "x.txt"
 
 
 @pytest.fixture
-def tables(tmp_path):
+def tables(tmp_path, X):
     paths = [tmp_path / "four.emcomp", tmp_path / "two.emcomp"]
     for path, bits in zip(paths, (4, 2), strict=True):
         emcomp.compress(X, f"uniform:{bits}", words=WORDS).save(path)
@@ -45,7 +50,7 @@ def run_json(*arguments, code=0):
 # evaluate
 
 
-def test_evaluate_prints_what_python_would(vectors, tables):
+def test_evaluate_prints_what_python_would(vectors, tables, X):
     result = run("evaluate", vectors, *tables, "-m", "eos", "-m", "pip_loss_centred")
     named = {str(path): emcomp.open(path) for path in tables}
     report = emcomp.evaluate(X, named, ["eos", "pip_loss_centred"])
@@ -56,7 +61,7 @@ def test_evaluate_prints_what_python_would(vectors, tables):
     assert result.stderr == ""
 
 
-def test_evaluate_as_json(vectors, tables):
+def test_evaluate_as_json(vectors, tables, X):
     document = run_json("evaluate", vectors, tables[1])
     report = emcomp.evaluate(X, {str(tables[1]): emcomp.open(tables[1])}).to_dict()
     assert document == {
@@ -82,7 +87,7 @@ def test_evaluate_samples_with_a_seed(vectors, tables):
     assert low < high
 
 
-def test_evaluate_takes_vectors_and_the_first_rows(vectors, tables, tmp_path):
+def test_evaluate_takes_vectors_and_the_first_rows(vectors, tables, tmp_path, X):
     np.save(tmp_path / "half.npy", X * 0.5)
     document = run_json(
         "evaluate", vectors, tmp_path / "half.npy", tables[0], "-m", "eos", "--limit", 100
@@ -101,7 +106,7 @@ def test_evaluate_draws_the_spectrum(vectors, tables, tmp_path):
     assert f"picture: {tmp_path / 's.png'}" in result.stdout
 
 
-def test_evaluate_refuses_tables_of_other_words(vectors, tmp_path):
+def test_evaluate_refuses_tables_of_other_words(vectors, tmp_path, X):
     path = tmp_path / "shuffled.emcomp"
     emcomp.compress(X, words=[*WORDS[:7], *WORDS[7:][::-1]]).save(path)
     message = run("evaluate", vectors, path, code=3).stderr
@@ -127,14 +132,14 @@ def test_evaluate_with_wrong_options(vectors, tables, options, code, message):
 # select
 
 
-def test_select_prints_what_python_would(vectors, tmp_path):
+def test_select_prints_what_python_would(vectors, tmp_path, X):
     result = run("select", vectors, "--budget", "8x")
     expected = emcomp.select(X, "8x")
     assert result.stdout.startswith(f"{expected}\n\ntime: ")
     assert result.stderr == ""
 
 
-def test_select_writes_the_table_and_the_picture(vectors, tmp_path):
+def test_select_writes_the_table_and_the_picture(vectors, tmp_path, X):
     out, picture = tmp_path / "best.emcomp", tmp_path / "front.svg"
     document = run_json(
         "select", vectors, "-b", "7x", "-o", out, "--plot", picture,
@@ -175,7 +180,7 @@ def test_select_resumes(vectors, tmp_path, monkeypatch):
     assert "state of another selection: shape was [300, 24], is [9, 24]" in message
 
 
-def test_select_warns_of_missing_rank(tmp_path):
+def test_select_warns_of_missing_rank(tmp_path, X):
     np.save(tmp_path / "flat.npy", np.concatenate([X, X], axis=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

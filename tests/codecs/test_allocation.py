@@ -19,13 +19,12 @@ import emcomp
 from emcomp import FormatError, InputError
 from emcomp.codecs.allocation import _GAUSSIAN_ERROR, allocate_widths
 
-RANDOM = np.random.default_rng(11)
-
 
 def table(rows: int = 400, dim: int = 37, decay: float = 1.0) -> NDArray[np.float32]:
     """Columns of falling strength, in an order of their own."""
-    strengths = RANDOM.permutation(np.arange(1, dim + 1) ** -decay)
-    return (RANDOM.standard_normal((rows, dim)) * strengths).astype(np.float32)
+    rng = np.random.default_rng(11)
+    strengths = rng.permutation(np.arange(1, dim + 1) ** -decay)
+    return (rng.standard_normal((rows, dim)) * strengths).astype(np.float32)
 
 
 def squared_error(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float:
@@ -54,7 +53,8 @@ def test_errors_of_gaussian_levels_are_those_of_lloyds_iteration() -> None:
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 8, 17, 23, 24])
 def test_no_other_widths_of_as_many_bytes_have_a_smaller_error(budget: int) -> None:
-    mean_squares = RANDOM.permutation(np.repeat([9.0, 1.0, 0.2], 8))
+    rng = np.random.default_rng(1)
+    mean_squares = rng.permutation(np.repeat([9.0, 1.0, 0.2], 8))
     widths = allocate_widths(mean_squares, budget)
     assert row_bytes(widths) == budget
 
@@ -197,10 +197,11 @@ def test_writing_it_as_it_is_made_gives_the_same_table(bits: float, tmp_path: Pa
 
 
 def test_lookups_bags_and_neighbours_agree_with_rows() -> None:
+    rng = np.random.default_rng(1)
     compressed = emcomp.compress(table(), "allocate:2")
     rows = compressed.decode()
     assert (rows == 0).all(axis=0).any(), "weak columns are left out"
-    ids = RANDOM.integers(-400, 400, 300)
+    ids = rng.integers(-400, 400, 300)
     np.testing.assert_array_equal(compressed.lookup(ids, threads=3), rows[ids])
     offsets = np.array([0, 0, 5, 150])
     bags = [ids[:0], ids[:5], ids[5:150], ids[150:]]
@@ -209,7 +210,7 @@ def test_lookups_bags_and_neighbours_agree_with_rows() -> None:
         for row, bag in zip(got, bags, strict=True):
             expected = reduce(rows[bag], axis=0) if bag.size else np.zeros(37)
             np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
-    query = RANDOM.standard_normal(37).astype(np.float32)
+    query = rng.standard_normal(37).astype(np.float32)
     cosines = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
     np.testing.assert_allclose(
         [c for _, c in compressed.similar(query, 9)], np.sort(cosines)[:-10:-1], rtol=1e-5
@@ -251,8 +252,9 @@ def test_allocation_beats_equal_widths_where_columns_differ(bits: int) -> None:
 
 @pytest.mark.parametrize("bits", [2, 4])
 def test_principal_axes_lose_less_than_whitening(bits: int) -> None:
-    X = table(3000, 64) @ np.linalg.qr(RANDOM.standard_normal((64, 64)))[0].astype(np.float32)
-    X = X * np.exp(0.5 * RANDOM.standard_normal((3000, 1))).astype(np.float32) + 0.1
+    rng = np.random.default_rng(1)
+    X = table(3000, 64) @ np.linalg.qr(rng.standard_normal((64, 64)))[0].astype(np.float32)
+    X = X * np.exp(0.5 * rng.standard_normal((3000, 1))).astype(np.float32) + 0.1
     lost = {
         codec: squared_error(X, emcomp.compress(X, codec).decode())
         for codec in (f"principal+allocate:{bits}", f"whiten+kmeans:{bits}")
@@ -261,7 +263,8 @@ def test_principal_axes_lose_less_than_whitening(bits: int) -> None:
 
 
 def test_more_power_trades_squared_error_for_overlap() -> None:
-    X = table(3000, 64) @ np.linalg.qr(RANDOM.standard_normal((64, 64)))[0].astype(np.float32)
+    rng = np.random.default_rng(1)
+    X = table(3000, 64) @ np.linalg.qr(rng.standard_normal((64, 64)))[0].astype(np.float32)
     low, high = (emcomp.compress(X, f"principal({p})+allocate:3").decode() for p in (0.0, 0.75))
     assert squared_error(X, low) < squared_error(X, high)
     assert emcomp.eos(X, low) < emcomp.eos(X, high)

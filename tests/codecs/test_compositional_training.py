@@ -68,30 +68,6 @@ def test_gradient_is_that_of_finite_differences(dim, codes, codewords):
         assert np.abs(gradient - slopes).max() <= 2e-6 * np.abs(slopes).max()
 
 
-def test_gradient_is_that_of_autograd():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(3)
-    dim, codes, codewords, batch = 17, 7, 8, 65
-    parameters = random_parameters(dim, codes, codewords, rng)
-    X = rng.standard_normal((batch, dim)).astype(np.float32)
-    noise = rng.random((batch, codes * codewords), np.float32)
-    loss, _, gradients = _core.compositional_gradient(X, noise, parameters, codes, codewords, 1)
-
-    tensors = [torch.tensor(p.astype(np.float64), requires_grad=True) for p in parameters]
-    W1, b1, W2, b2, codebooks = tensors
-    rows, uniform = (torch.tensor(a.astype(np.float64)) for a in (X, noise))
-    hidden = torch.tanh(rows @ W1.T + b1)
-    logits = torch.log(torch.nn.functional.softplus(hidden @ W2.T + b2) + 1e-8)
-    gumbel = -torch.log(-torch.log(uniform + 1e-20) + 1e-20)
-    soft = torch.softmax((logits + gumbel).reshape(batch, codes, codewords), dim=2)
-    expected = 0.5 * ((soft.reshape(batch, -1) @ codebooks - rows) ** 2).sum() / batch
-    expected.backward()
-    assert loss == pytest.approx(expected.item(), rel=1e-6)
-    for tensor, gradient in zip(tensors, gradients, strict=True):
-        wanted = tensor.grad.numpy()
-        assert np.abs(gradient - wanted).max() <= 5e-6 * np.abs(wanted).max()
-
-
 def test_gradient_does_not_depend_on_threads():
     rng = np.random.default_rng(4)
     parameters = random_parameters(65, 9, 16, rng)

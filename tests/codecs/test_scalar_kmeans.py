@@ -127,22 +127,6 @@ def test_each_group_has_its_own_optimum(bits):
         assert error <= 1.0005 * least_error(part, 2**bits) + 1e-12 * float((part**2).sum())
 
 
-@pytest.mark.parametrize("bits", [2, 4, 6])
-def test_never_above_random_restarts(bits):
-    cluster = pytest.importorskip("sklearn.cluster")
-    X = np.random.default_rng(3).standard_t(3, size=(500, 4)).astype(np.float32)
-    peer = cluster.KMeans(2**bits, n_init=10, random_state=0).fit(X.reshape(-1, 1))
-    assert squared_error(X, emcomp.compress(X, f"kmeans:{bits}")) <= 1.0001 * peer.inertia_
-
-
-def test_as_an_exact_solver_from_outside():
-    kmeans1d = pytest.importorskip("kmeans1d")
-    X = normal(100, 10)
-    found = kmeans1d.cluster(X.ravel(), 16).centroids
-    levels = emcomp.compress(X, "kmeans:4").tensors["levels"][0]
-    np.testing.assert_allclose(levels, found, rtol=1e-3)
-
-
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("dim", [1, 7, 8, 9, 63, 64, 65, 257])
 def test_codes_and_rows_are_the_reference_bit_for_bit(bits, dim):
@@ -225,7 +209,8 @@ def test_every_instruction_set_gives_the_same_bytes(level):
             core.encode_levels(X, bits, group, levels, encoded, 2)
             assert encoded.tobytes() == codes.tobytes()
             rows = np.empty_like(X)
-            reader = core.level_reader(codes, 43, bits, group, levels)
+            spec = f"kmeans:{bits}(granularity={group})"
+            reader = core.codec_reader(spec, *X.shape, {"codes": codes, "levels": levels})
             reader.read(0, rows, 1)
             assert rows.tobytes() == table.decode().tobytes()
 

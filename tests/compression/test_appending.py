@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import emcomp
-from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
+from emcomp.tables.shard_index import read_index
+from tests.helpers.streamed_rows import WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,7 @@ def test_added_words(X, tmp_path):
     emcomp.append(path, X[500:], words=WORDS[500:])
     table = emcomp.open(path)
     assert list(table.words) == WORDS
-    assert sorted(p.name for p in path.glob("words*")) == ["words-900.emcomp"]
+    assert [p.name for p in path.glob("words*")] == [read_index(path).words.file]
 
 
 def test_rows_that_cannot_be_added(X, tmp_path):

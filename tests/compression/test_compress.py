@@ -11,7 +11,10 @@ from emcomp.codecs import Uniform
 from emcomp.io.reading import words_of
 from emcomp.io.sources.base import block_rows
 
-X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_strings_that_name_no_codec_are_refused(text):
         emcomp.parse_codec(text)
 
 
-def test_inputs_of_every_kind_give_the_same_table(tmp_path):
+def test_inputs_of_every_kind_give_the_same_table(tmp_path, X):
     half = X.astype(np.float16)
     codes = emcomp.compress(half).tensors["codes"]
     path = tmp_path / "x.npy"
@@ -58,7 +61,7 @@ def test_inputs_of_every_kind_give_the_same_table(tmp_path):
         np.testing.assert_array_equal(emcomp.compress(same).tensors["codes"], codes)
 
 
-def test_bfloat16_as_a_type_and_as_bits():
+def test_bfloat16_as_a_type_and_as_bits(X):
     typed = X.astype(ml_dtypes.bfloat16)
     expected = emcomp.compress(typed.astype(np.float32)).tensors["codes"]
     np.testing.assert_array_equal(emcomp.compress(typed).tensors["codes"], expected)
@@ -87,12 +90,12 @@ def test_one_row_and_one_column():
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
-def test_threads_must_be_a_positive_number(threads):
+def test_threads_must_be_a_positive_number(threads, X):
     with pytest.raises(emcomp.InputError, match="threads"):
         emcomp.compress(X, threads=threads)
 
 
-def test_threads_from_the_environment(monkeypatch):
+def test_threads_from_the_environment(monkeypatch, X):
     monkeypatch.setenv("EMCOMP_NUM_THREADS", "3")
     assert emcomp.show_config("dict")["threads"] == 3
     monkeypatch.setenv("EMCOMP_NUM_THREADS", "many")
@@ -117,7 +120,7 @@ def test_a_source_is_read_block_by_block():
     assert calls[-1] == ("encode", source.shape[0], source.shape[0])
 
 
-def test_progress_can_stop_the_work():
+def test_progress_can_stop_the_work(X):
     def stop(*_):
         raise KeyboardInterrupt
 

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp.tables.sharded import INDEX
-from tests.helpers.streamed_rows import CODECS, make_rows, small_parts  # noqa: F401
+from emcomp.tables.shard_index import INDEX
+from tests.helpers.streamed_rows import CODECS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 @pytest.fixture(scope="module")

@@ -64,10 +64,10 @@ class Cluster:
             process.wait()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, state=lambda: None, seconds=60):
     begin = time.monotonic()
     while not condition():
-        assert time.monotonic() - begin < seconds
+        assert time.monotonic() - begin < seconds, state()
         time.sleep(0.02)
 
 
@@ -116,6 +116,11 @@ class RangesPart:
 def thread_limits(threads, progress):
     """Threads that a worker uses, and those of what is told none."""
     return threads, resolve_threads(None)
+
+
+def tasks_known(dask_scheduler):
+    """States of the tasks that the scheduler, which runs this, knows."""
+    return {str(key): task.state for key, task in dask_scheduler.tasks.items()}
 
 
 def sparse_table(path, rows, dim):

@@ -1,9 +1,6 @@
 """What tests of tables that are written as they are made have in common."""
 
 import numpy as np
-import pytest
-
-from emcomp.engine import base as engine
 
 CODECS = [
     "uniform:3(granularity=row)",
@@ -26,15 +23,7 @@ CODECS = [
 WORDS = [f"word{i}" for i in range(900)]
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning.part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning._SHARD_ROWS_BYTES", 1)
-
-
-@pytest.fixture(scope="module", name="X")
-def make_rows():
-    X = np.random.default_rng(0).standard_normal((900, 12)).astype(np.float32)
+def streamed_rows(count=900):
+    X = np.random.default_rng(0).standard_normal((count, 12)).astype(np.float32)
     X[:, 0] *= 20
     return X

@@ -140,19 +140,6 @@ def test_bad_fasttext_models(tmp_path):
         read_vectors(path)
 
 
-def test_fasttext_model_of_gensim(tmp_path):
-    models = pytest.importorskip("gensim.models")
-    facebook = pytest.importorskip("gensim.models.fasttext")
-    text = [["the", "größer", "日本語", "word"], ["the", "words", "of", "größe"]] * 20
-    model = models.FastText(text, vector_size=20, min_count=1, bucket=100, epochs=1, seed=1)
-    path = tmp_path / "model.bin"
-    facebook.save_facebook_model(model, str(path))
-    theirs = facebook.load_facebook_vectors(str(path))
-    read = read_vectors(path)
-    assert read.words.tolist() == theirs.index_to_key
-    np.testing.assert_allclose(read.vectors, theirs.vectors, rtol=1e-5, atol=1e-8)
-
-
 # ---- npy and npz
 
 

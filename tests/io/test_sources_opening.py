@@ -263,37 +263,6 @@ def test_errors_of_the_function_come_through():
     assert source.read(0, 5).shape == (5, 3)
 
 
-# ---- Dask
-
-
-@pytest.mark.parametrize("chunks", [(7, 5), (25, 2), (60, 5)])
-def test_a_dask_array(chunks):
-    dask_array = pytest.importorskip("dask.array")
-    X = table(60, 5)
-    source = as_source(dask_array.from_array(X, chunks=chunks))
-    assert (source.shape, source.dtype) == ((60, 5), "float32")
-    for first, count in [(0, 60), (5, 30), (59, 1), (60, 0)]:
-        assert np.array_equal(source.read(first, count), X[first : first + count])
-    assert np.array_equal(pickle.loads(pickle.dumps(source)).read(5, 9), X[5:14])
-    compressed = emcomp.compress(dask_array.from_array(X, chunks=chunks), "uniform:4")
-    assert np.array_equal(compressed.decode(0, 60), emcomp.compress(X, "uniform:4").decode(0, 60))
-
-
-def test_dask_arrays_that_cannot_be_read():
-    dask_array = pytest.importorskip("dask.array")
-    X = dask_array.from_array(table(60, 5), chunks=(20, 5))
-    with pytest.raises(InputError, match=r"unknown size .* compute_chunk_sizes\(\) first"):
-        as_source(X[X[:, 0] > 0])
-    with pytest.raises(InputError, match="not int64"):
-        as_source(X.astype(int))
-    with pytest.raises(InputError, match="shape"):
-        as_source(X[0])
-    bits = dask_array.zeros((8, 2), dtype=np.uint16)
-    with pytest.raises(InputError, match="need dtype='bfloat16'"):
-        as_source(bits)
-    assert as_source(bits, "bfloat16").read(1, 2).dtype == np.uint16
-
-
 def test_what_is_no_source():
     for X in ("a path", 7, None):
         with pytest.raises(EmcompError):

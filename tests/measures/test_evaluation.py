@@ -11,11 +11,31 @@ from emcomp.measures.evaluation import evaluate
 from emcomp.measures.registry import DEFAULT_MEASURES, MEASURE_NAMES
 from emcomp.measures.sampling import GROUPS, jackknife, sample_size
 
-RANDOM = np.random.default_rng(0)
-X = (RANDOM.standard_normal((3000, 16)) * np.arange(1, 17) ** -0.5 + 0.2).astype(np.float32)
-CLOSE = (X + 0.05 * RANDOM.standard_normal(X.shape)).astype(np.float32)
-FAR = (X + 0.4 * RANDOM.standard_normal(X.shape)).astype(np.float32)
-NARROW = FAR[:, :9]
+
+def noisy(X, amount, seed):
+    noise = np.random.default_rng(seed).standard_normal(X.shape)
+    return (X + amount * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def X():
+    normal = np.random.default_rng(0).standard_normal((3000, 16))
+    return (normal * np.arange(1, 17) ** -0.5 + 0.2).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def close(X):
+    return noisy(X, 0.05, 1)
+
+
+@pytest.fixture(scope="module")
+def far(X):
+    return noisy(X, 0.4, 2)
+
+
+@pytest.fixture(scope="module")
+def narrow(far):
+    return far[:, :9]
 
 
 class CountingSource:
@@ -53,27 +73,27 @@ SINGLE = {
 }
 
 
-def test_every_measure_agrees_with_its_function():
+def test_every_measure_agrees_with_its_function(X, far):
     assert set(SINGLE) == set(MEASURE_NAMES)
     names = [name + ending for name in MEASURE_NAMES for ending in ("", "_centred")]
-    report = evaluate(X, {"far": FAR}, names)
+    report = evaluate(X, {"far": far}, names)
     for name, measure in SINGLE.items():
-        assert report["far"][name] == measure(X, FAR)
-        assert report["far"][name + "_centred"] == measure(X, FAR, centred=True)
+        assert report["far"][name] == measure(X, far)
+        assert report["far"][name + "_centred"] == measure(X, far, centred=True)
 
 
-def test_measures_that_a_table_does_not_have():
-    report = evaluate(X, {"close": CLOSE, "narrow": NARROW})
+def test_measures_that_a_table_does_not_have(X, close, narrow):
+    report = evaluate(X, {"close": close, "narrow": narrow})
     assert report["narrow"]["frobenius_error"] is None
-    assert report["narrow"]["eos"] == m.eos(X, NARROW)
-    assert report["close"]["frobenius_error"] == m.frobenius_error(X, CLOSE)
+    assert report["narrow"]["eos"] == m.eos(X, narrow)
+    assert report["close"]["frobenius_error"] == m.frobenius_error(X, close)
     assert any("frobenius_error of narrow" in note for note in report.notes)
 
 
-def test_one_pass_over_each_candidate():
+def test_one_pass_over_each_candidate(X, close, far):
     original, candidates = (
         CountingSource(X),
-        {n: CountingSource(t) for n, t in (("a", CLOSE), ("b", FAR))},
+        {n: CountingSource(t) for n, t in (("a", close), ("b", far))},
     )
     names = [n for n in MEASURE_NAMES if not n.startswith(("neighbour", "similarity"))]
     evaluate(original, candidates, names)
@@ -81,43 +101,43 @@ def test_one_pass_over_each_candidate():
     assert original.reads == 3  # its own sums once, and once beside each candidate
 
 
-def test_prints_and_converts():
+def test_prints_and_converts(X, close, far, narrow):
     report = evaluate(
-        X, {"close": CLOSE, "narrow": NARROW}, ["eos", "frobenius_error", "eos_centred"]
+        X, {"close": close, "narrow": narrow}, ["eos", "frobenius_error", "eos_centred"]
     )
     lines = str(report).splitlines()
     assert lines[0].split() == ["measure", "better", "close", "narrow"]
     assert lines[1].split() == [
         "eos",
         "higher",
-        f"{m.eos(X, CLOSE):.6g}",
-        f"{m.eos(X, NARROW):.6g}",
+        f"{m.eos(X, close):.6g}",
+        f"{m.eos(X, narrow):.6g}",
     ]
     assert lines[2].split()[3] == "-"
     assert len({len(line) for line in lines[:4]}) == 1
     assert json.loads(report.to_json()) == report.to_dict()
     assert report.to_dict()["tables"]["narrow"]["frobenius_error"] is None
-    assert list(evaluate(X, FAR, ["eos"]).scores) == ["table"]
-    assert set(evaluate(X, FAR)["table"]) == set(DEFAULT_MEASURES)
+    assert list(evaluate(X, far, ["eos"]).scores) == ["table"]
+    assert set(evaluate(X, far)["table"]) == set(DEFAULT_MEASURES)
 
 
-def test_rank_deficient_tables_are_noted():
-    flat = FAR.copy()
+def test_rank_deficient_tables_are_noted(X, far):
+    flat = far.copy()
     flat[:, 3] = flat[:, 2]
     notes = evaluate(X, {"flat": flat}, ["eos"]).notes
     assert any("flat has numerical rank 15" in note for note in notes)
 
 
-def test_samples_are_seeded_and_cover_the_truth():
+def test_samples_are_seeded_and_cover_the_truth(X, far):
     names = ["eos", "pip_loss", "frobenius_error", "mean_cosine_distance", "linear_map_error"]
-    first = evaluate(X, FAR, names, sample=0.2, seed=1)
+    first = evaluate(X, far, names, sample=0.2, seed=1)
     assert first.sample == 600
-    assert first.to_dict() == evaluate(X, FAR, names, sample=600, seed=1, threads=2).to_dict()
-    assert first.to_dict() != evaluate(X, FAR, names, sample=600, seed=2).to_dict()
-    truth = evaluate(X, FAR, names)["table"]
+    assert first.to_dict() == evaluate(X, far, names, sample=600, seed=1, threads=2).to_dict()
+    assert first.to_dict() != evaluate(X, far, names, sample=600, seed=2).to_dict()
+    truth = evaluate(X, far, names)["table"]
     covered = 0
     for seed in range(20):
-        for name, score in evaluate(X, FAR, names, sample=600, seed=seed).scores["table"].items():
+        for name, score in evaluate(X, far, names, sample=600, seed=seed).scores["table"].items():
             low, high = score.interval
             assert low < score.value < high
             assert score.value == pytest.approx(truth[name], rel=0.1)
@@ -125,11 +145,11 @@ def test_samples_are_seeded_and_cover_the_truth():
     assert covered >= 85  # of 100, and 95 expected
 
 
-def test_measures_that_are_never_sampled():
-    report = evaluate(X, FAR, ["neighbour_overlap", "similarity_spearman", "eos_k"], sample=100)
+def test_measures_that_are_never_sampled(X, far):
+    report = evaluate(X, far, ["neighbour_overlap", "similarity_spearman", "eos_k"], sample=100)
     assert all(score.interval is None for score in report.scores["table"].values())
-    assert report["table"]["neighbour_overlap"] == m.neighbour_overlap(X, FAR)
-    assert "neighbour_overlap" not in evaluate(X, FAR, sample=100)["table"]
+    assert report["table"]["neighbour_overlap"] == m.neighbour_overlap(X, far)
+    assert "neighbour_overlap" not in evaluate(X, far, sample=100)["table"]
 
 
 def test_jackknife_of_a_mean_is_the_mean():
@@ -151,12 +171,12 @@ def test_sample_sizes():
             sample_size(bad, 1000)
 
 
-def test_bad_requests():
+def test_bad_requests(X, far):
     with pytest.raises(InputError, match="unknown measure 'eso'; there are eos"):
-        evaluate(X, FAR, ["eso"])
+        evaluate(X, far, ["eso"])
     with pytest.raises(InputError, match="no tables"):
         evaluate(X, {})
     with pytest.raises(InputError, match="no measures"):
-        evaluate(X, FAR, [])
+        evaluate(X, far, [])
     with pytest.raises(InputError, match="short has 10"):
-        evaluate(X, {"short": FAR[:10]})
+        evaluate(X, {"short": far[:10]})

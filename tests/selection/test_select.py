@@ -13,13 +13,17 @@ from emcomp.codecs.grammar import default_candidates
 from emcomp.errors import FormatError
 from emcomp.measures.registry import measures
 
-RANDOM = np.random.default_rng(0)
-X = (RANDOM.standard_normal((700, 40)) * np.arange(1, 41) ** -0.4 + 0.1).astype(np.float32)
 SOME = ["uniform:1", "uniform:2", "uniform:2(granularity=row)", "uniform:4", "uniform:8"]
 STEP_TOO_LARGE = "uniform:2(clip=1000000,step_dtype=float16)"
 
 
-def score(codec, measure="eos"):
+@pytest.fixture(scope="module")
+def X():
+    normal = np.random.default_rng(0).standard_normal((700, 40))
+    return (normal * np.arange(1, 41) ** -0.4 + 0.1).astype(np.float32)
+
+
+def score(X, codec, measure="eos"):
     return evaluate(X, compress(X, codec), [measure])["table"][measure]
 
 
@@ -42,14 +46,14 @@ def fits(monkeypatch):
 
 @pytest.mark.parametrize("measure", ["eos", "pip_loss", "similarity_spearman_centred"])
 @pytest.mark.parametrize("budget", ["16x", "9.6x", "3bits", 15_000, None])
-def test_pick_and_front_are_those_of_brute_force(measure, budget):
-    minimum = None if budget is not None else score("uniform:2(granularity=row)", measure)
+def test_pick_and_front_are_those_of_brute_force(measure, budget, X):
+    minimum = None if budget is not None else score(X, "uniform:2(granularity=row)", measure)
     result = select(X, budget, SOME, measure, minimum=minimum)
     sign = 1 if measures()[measure.removesuffix("_centred")].higher_is_better else -1
     limit = {"16x": 7_000, "9.6x": 11_667, "3bits": 10_500, 15_000: 15_000, None: 10**9}[budget]
     tried = {name: compress(X, name) for name in SOME}
     tried = {name: table for name, table in tried.items() if table.nbytes <= limit * 1.001}
-    scores = {name: sign * score(name, measure) for name in tried}
+    scores = {name: sign * score(X, name, measure) for name in tried}
     if minimum is None:
         best = min(tried, key=lambda name: (-scores[name], tried[name].nbytes))
     else:
@@ -75,15 +79,15 @@ def test_pick_and_front_are_those_of_brute_force(measure, budget):
     assert str(result.table.codec) == best
 
 
-def test_ranking_without_a_minimum_is_by_score():
+def test_ranking_without_a_minimum_is_by_score(X):
     result = select(X, "4x", SOME)
     scores = [c.scores["eos"] for c in result.ranked]
     assert scores == sorted(scores, reverse=True)
     assert result.budget == 28_028
 
 
-def test_ranking_with_a_minimum_puts_the_smallest_that_suffices_first():
-    result = select(X, candidates=SOME, minimum=score("uniform:2"))
+def test_ranking_with_a_minimum_puts_the_smallest_that_suffices_first(X):
+    result = select(X, candidates=SOME, minimum=score(X, "uniform:2"))
     assert [c.codec for c in result.ranked] == [
         "uniform:2",
         "uniform:2(granularity=row)",
@@ -93,7 +97,7 @@ def test_ranking_with_a_minimum_puts_the_smallest_that_suffices_first():
     ]
 
 
-def test_a_minimum_within_a_budget():
+def test_a_minimum_within_a_budget(X):
     assert select(X, "7x", SOME, minimum=0.01).pick.codec == "uniform:1"
     result = select(X, "7x", SOME, minimum=0.9999)
     assert result.pick is None
@@ -104,14 +108,14 @@ def test_a_minimum_within_a_budget():
     assert json.loads(result.to_json())["pick"] is None
 
 
-def test_a_minimum_of_a_measure_where_lower_is_better_is_a_maximum():
-    limit = score("uniform:4", "frobenius_error")
+def test_a_minimum_of_a_measure_where_lower_is_better_is_a_maximum(X):
+    limit = score(X, "uniform:4", "frobenius_error")
     result = select(X, candidates=SOME, measure="frobenius_error", minimum=limit)
     assert result.pick.codec == "uniform:4"
     assert "of at most" in result.why
 
 
-def test_ties_go_to_the_smaller_then_to_the_first_string():
+def test_ties_go_to_the_smaller_then_to_the_first_string(X):
     zeros_and_ones = np.where(X > 0.1, 1, -1).astype(np.float32)
     names = ["uniform:4(clip=max)", "uniform:1(clip=max)", "uniform:1(clip=1.0)"]
     result = select(zeros_and_ones, "4x", names, "frobenius_error")
@@ -122,7 +126,7 @@ def test_ties_go_to_the_smaller_then_to_the_first_string():
     assert again.ranked == result.ranked
 
 
-def test_scores_that_differ_by_rounding_alone_are_ties():
+def test_scores_that_differ_by_rounding_alone_are_ties(X):
     few_rows = X[:4, :6]  # every table spans all that four rows can
     with pytest.warns(RankWarning):
         result = select(few_rows, "2x", ["uniform:1", "uniform:2", "uniform:3", "uniform:4"])
@@ -157,7 +161,7 @@ def test_transform_coding_is_offered_at_round_sizes(times, kind):
     assert any(0.94 * budget < size <= budget for size in sizes)
 
 
-def test_no_default_is_larger_than_float16():
+def test_no_default_is_larger_than_float16(X):
     largest = emcomp.parse_codec("float:16").nbytes(X.shape)
     offered = {c: emcomp.parse_codec(c).nbytes(X.shape) for c in default_candidates(X.shape)}
     assert max(offered.values()) > largest
@@ -167,15 +171,15 @@ def test_no_default_is_larger_than_float16():
     assert select(X, minimum=0.9, candidates=[named]).ranked[0].codec == named
 
 
-def test_select_tries_the_defaults_that_fit():
+def test_select_tries_the_defaults_that_fit(X):
     result = select(X, "17x")
     assert {c.codec for c in result.ranked} >= {"uniform:1", "uniform:1(granularity=row)"}
 
 
-def test_several_measures_the_first_decides():
+def test_several_measures_the_first_decides(X):
     result = select(X, "4x", SOME, ["mean_cosine_distance", "eos"])
     assert list(result.pick.scores) == ["mean_cosine_distance", "eos"]
-    assert result.pick.scores["eos"] == score(result.pick.codec)
+    assert result.pick.scores["eos"] == score(X, result.pick.codec)
     assert result.ranking.measure == "mean_cosine_distance"
     assert result.pick.codec == "uniform:8"
 
@@ -183,7 +187,7 @@ def test_several_measures_the_first_decides():
 # what cannot be
 
 
-def test_an_impossible_budget_names_the_smallest_size(fits):
+def test_an_impossible_budget_names_the_smallest_size(fits, X):
     with pytest.raises(InputError, match=r"below the smallest size.*uniform:1 takes 3,504 bytes"):
         select(X, "3kB", SOME[::-1])
     with pytest.raises(InputError, match=r"svd:4\+allocate:2 takes 3,400 bytes"):
@@ -191,12 +195,12 @@ def test_an_impossible_budget_names_the_smallest_size(fits):
     assert fits == []
 
 
-def test_candidates_too_large_are_never_fitted(fits):
+def test_candidates_too_large_are_never_fitted(fits, X):
     select(X, "16x", SOME)
     assert fits == ["uniform:1", "uniform:2"]
 
 
-def test_a_bad_candidate_is_reported():
+def test_a_bad_candidate_is_reported(X):
     result = select(X, "4x", [*SOME, STEP_TOO_LARGE, "uniform:1(granularity=64)"])
     assert set(result.failed) == {STEP_TOO_LARGE, "uniform:1(granularity=64)"}
     assert "do not fit float16" in result.failed[STEP_TOO_LARGE]
@@ -206,7 +210,7 @@ def test_a_bad_candidate_is_reported():
     assert json.loads(result.to_json())["failed"] == result.failed
 
 
-def test_only_bad_candidates():
+def test_only_bad_candidates(X):
     with pytest.raises(InputError, match=r"none of 1 candidates could be measured.*float16"):
         select(X, "4x", [STEP_TOO_LARGE])
     with pytest.raises(InputError, match=r"no candidate fits a table of this shape.*wider"):
@@ -236,12 +240,12 @@ def test_a_measure_that_is_not_defined_for_a_candidate(monkeypatch):
         ({"minimum": float("nan")}, "finite"),
     ],
 )
-def test_wrong_arguments(arguments, message):
+def test_wrong_arguments(arguments, message, X):
     with pytest.raises(InputError, match=message):
         select(X, **arguments)
 
 
-def test_bad_entries_are_found_before_any_work(fits):
+def test_bad_entries_are_found_before_any_work(fits, X):
     bad = X.copy()
     bad[600, 3] = np.nan
     with pytest.raises(InputError, match="row 600, column 3"):
@@ -252,12 +256,12 @@ def test_bad_entries_are_found_before_any_work(fits):
 # how it runs
 
 
-def test_threads_do_not_matter():
+def test_threads_do_not_matter(X):
     results = [select(X, "8x", threads=threads) for threads in (1, 2, 3)]
     assert results[0].to_json() == results[1].to_json() == results[2].to_json()
 
 
-def test_every_input_and_the_words(tmp_path):
+def test_every_input_and_the_words(tmp_path, X):
     expected = select(X, "8x", SOME).ranked
     words = [f"w{i}" for i in range(700)]
     emcomp.write_vectors(tmp_path / "x.txt", X, words)
@@ -270,12 +274,12 @@ def test_every_input_and_the_words(tmp_path):
     assert select(bits, "8x", SOME, dtype="bfloat16").pick.codec == "uniform:4"
 
 
-def test_no_fit_is_done_twice(fits):
+def test_no_fit_is_done_twice(fits, X):
     select(X, "4x", SOME)
     assert sorted(fits) == sorted(SOME)
 
 
-def test_progress_rises_to_its_end(fits):
+def test_progress_rises_to_its_end(fits, X):
     seen = []
     select(X, "4x", SOME, progress=lambda *event: seen.append(event))
     assert {event[0] for event in seen} == {"select"}
@@ -284,7 +288,7 @@ def test_progress_rises_to_its_end(fits):
     assert seen[-1][1] == seen[-1][2]
 
 
-def test_a_resumed_run_does_no_work_twice_and_gives_the_same(fits, tmp_path):
+def test_a_resumed_run_does_no_work_twice_and_gives_the_same(fits, tmp_path, X):
     state = tmp_path / "state.json"
     expected = select(X, "4x", [*SOME, STEP_TOO_LARGE])
     fits.clear()
@@ -314,24 +318,24 @@ def test_a_resumed_run_does_no_work_twice_and_gives_the_same(fits, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda: {"X": X[:-1]}, "shape was"),
-        (lambda: {"X": X + 1}, "checksum was"),
-        (lambda: {"X": X.astype(np.float64)}, "dtype was <f4, is <f8"),
-        (lambda: {"measure": "delta"}, "measures was"),
-        (lambda: {"seed": 1}, "seed was 0, is 1"),
+        (lambda X: {"X": X[:-1]}, "shape was"),
+        (lambda X: {"X": X + 1}, "checksum was"),
+        (lambda X: {"X": X.astype(np.float64)}, "dtype was <f4, is <f8"),
+        (lambda X: {"measure": "delta"}, "measures was"),
+        (lambda X: {"seed": 1}, "seed was 0, is 1"),
     ],
 )
-def test_the_state_of_another_selection_is_refused(tmp_path, change, message):
+def test_the_state_of_another_selection_is_refused(tmp_path, change, message, X):
     state = tmp_path / "state.json"
     select(X, "16x", SOME, state=state)
     before = state.read_bytes()
     with pytest.raises(InputError, match=f"state of another selection: .*{message}"):
-        select(**{"X": X, "budget": "16x", "candidates": SOME, "state": state, **change()})
+        select(**{"X": X, "budget": "16x", "candidates": SOME, "state": state, **change(X)})
     assert state.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": "x"}', "\xff"])
-def test_a_file_that_is_no_state_is_left_alone(tmp_path, content):
+def test_a_file_that_is_no_state_is_left_alone(tmp_path, content, X):
     state = tmp_path / "notes"
     state.write_text(content, "latin-1")
     with pytest.raises(FormatError, match="not the state of a selection"):
@@ -339,7 +343,7 @@ def test_a_file_that_is_no_state_is_left_alone(tmp_path, content):
     assert state.read_text("latin-1") == content
 
 
-def test_a_state_that_cannot_be_written_is_found_before_any_work(tmp_path, fits):
+def test_a_state_that_cannot_be_written_is_found_before_any_work(tmp_path, fits, X):
     with pytest.raises(FileNotFoundError):
         select(X, "16x", SOME, state=tmp_path / "nowhere" / "state.json")
     assert fits == []
@@ -348,7 +352,7 @@ def test_a_state_that_cannot_be_written_is_found_before_any_work(tmp_path, fits)
 # what is printed
 
 
-def test_printed_and_plain_forms():
+def test_printed_and_plain_forms(X):
     result = select(X, "7x", SOME)
     text = str(result)
     lines = text.splitlines()
@@ -367,7 +371,7 @@ def test_printed_and_plain_forms():
     assert "table=" not in repr(result)
 
 
-def test_scores_beyond_numbers_are_null_in_json():
+def test_scores_beyond_numbers_are_null_in_json(X):
     result = select(X, "16x", ["uniform:1"])
     pick = dataclasses.replace(result.pick, scores={"eos": float("inf")})
     assert dataclasses.replace(result, ranked=(pick,)).to_dict()["candidates"][0]["scores"] == {

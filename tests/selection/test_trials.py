@@ -7,7 +7,14 @@ import pytest
 
 import emcomp
 from emcomp.compression.planning import make_plan
-from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
+from tests.helpers.streamed_rows import WORDS, streamed_rows
+
+pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows()
 
 
 def test_selecting_in_little_memory(X, tmp_path):

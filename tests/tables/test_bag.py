@@ -70,20 +70,6 @@ def test_bags_of_equal_size(table, rows):
     assert (table.bag([], [0, 0]) == 0).all()
 
 
-def test_bags_agree_with_torch():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((50, 20)).astype(np.float32)
-    table = emcomp.compress(X, "uniform:6")
-    weight = torch.from_numpy(table.decode())
-    ids, offsets = rng.integers(0, 50, 40), np.array([0, 0, 7, 30])
-    for mode in ("sum", "mean", "max"):
-        theirs = torch.nn.functional.embedding_bag(
-            torch.from_numpy(ids), weight, torch.from_numpy(offsets), mode=mode
-        )
-        np.testing.assert_allclose(table.bag(ids, offsets, mode=mode), theirs, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -7,7 +7,7 @@ import emcomp
 from emcomp.errors import InputError
 from emcomp.tables.decoded_rows import DecodedRows
 
-VECTOR = np.random.default_rng(5).standard_normal(24).astype(np.float32)
+VECTOR = np.cos(np.arange(24, dtype=np.float32))
 
 
 @pytest.fixture(scope="module", params=["uniform:3(granularity=row)", "pq:8x4", "svd:5"])

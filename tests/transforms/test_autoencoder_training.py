@@ -1,4 +1,4 @@
-"""The autoencoder's gradients and steps, against definitions in NumPy and against torch."""
+"""The autoencoder's gradients and steps, against definitions in NumPy."""
 
 from __future__ import annotations
 
@@ -116,41 +116,6 @@ def test_exact_outputs_have_no_slope():
     )
     assert loss == pytest.approx(1e-10**0.1, rel=1e-6)
     assert not any(gradient.any() for gradient in gradients)
-
-
-def torch_loss(torch, rows, tensors, elu, objective):
-    encoder, encoder_bias, decoder, decoder_bias = tensors
-    cosine_weight, rmse_weight, power_weight, power = objective
-    activate = torch.nn.functional.elu if elu else (lambda x: x)
-    outputs = activate(activate(rows @ encoder.T + encoder_bias) @ decoder + decoder_bias)
-    cosines = torch.nn.functional.cosine_similarity(outputs, rows, eps=1e-6)
-    errors = outputs - rows
-    loss = cosine_weight * (1 - cosines).mean()
-    loss = loss + power_weight * (errors.abs() + 1e-10).pow(power).mean()
-    if rmse_weight:
-        loss = loss + rmse_weight * errors.square().mean().sqrt()
-    return loss
-
-
-@pytest.mark.parametrize("elu", [False, True])
-@pytest.mark.parametrize("objective", ["published", "all"])
-def test_gradient_is_that_of_autograd(elu, objective):
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(3)
-    settings = OBJECTIVES[objective]
-    parameters = random_parameters(65, 37, rng)
-    X = rng.standard_normal((70, 65)).astype(np.float32)
-    loss, _, gradients = _core.autoencoder_gradient(
-        X, parameters, elu, _core.AutoencoderObjective(*settings), 1
-    )
-    tensors = [torch.tensor(p.astype(np.float64), requires_grad=True) for p in parameters]
-    rows = torch.tensor(X.astype(np.float64))
-    expected = torch_loss(torch, rows, tensors, elu, settings)
-    expected.backward()
-    assert loss == pytest.approx(expected.item(), rel=1e-6)
-    for tensor, gradient in zip(tensors, gradients, strict=True):
-        wanted = tensor.grad.numpy()
-        assert np.abs(gradient - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
 
 def test_gradient_does_not_depend_on_threads():

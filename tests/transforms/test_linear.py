@@ -36,12 +36,12 @@ CODECS = [
     "principal(0.5)+allocate:0.85",
     "principal(0.0,centre=none,scales=none)+allocate:1",
 ]
-RANDOM = np.random.default_rng(5)
 
 
 def table(rows: int = 300, dim: int = 9) -> NDArray[np.float32]:
+    rng = np.random.default_rng(5)
     spectrum = np.arange(1, dim + 1) ** -0.7
-    return (RANDOM.standard_normal((rows, dim)) * spectrum + 0.3).astype(np.float32)
+    return (rng.standard_normal((rows, dim)) * spectrum + 0.3).astype(np.float32)
 
 
 @pytest.fixture(scope="module", params=CODECS)
@@ -84,10 +84,11 @@ def test_rows_are_scaled_mapped_latents_and_an_offset(
 def test_a_row_is_the_same_bits_however_it_is_asked_for(
     compressed: emcomp.CompressedEmbedding,
 ) -> None:
+    rng = np.random.default_rng(1)
     rows = compressed.decode()
     for threads in (1, 2, 3):
         np.testing.assert_array_equal(compressed.decode(threads=threads), rows)
-    ids = np.concatenate((RANDOM.integers(-300, 300, 1000), [0, 299, -300]))
+    ids = np.concatenate((rng.integers(-300, 300, 1000), [0, 299, -300]))
     np.testing.assert_array_equal(compressed.lookup(ids, threads=2), rows[ids])
     for i in (0, 1, 63, 64, 299, -1):
         np.testing.assert_array_equal(compressed[i], rows[i])
@@ -99,9 +100,10 @@ def test_a_row_is_the_same_bits_however_it_is_asked_for(
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_bags_agree_with_rows(compressed: emcomp.CompressedEmbedding, mode: Any) -> None:
+    rng = np.random.default_rng(1)
     rows = compressed.decode().astype(np.float64)
     sizes = [0, 1, 3, 64, 65, 130, 0]
-    ids = RANDOM.integers(-300, 300, sum(sizes))
+    ids = rng.integers(-300, 300, sum(sizes))
     offsets = np.cumsum([0, *sizes[:-1]])
     got = compressed.bag(ids, offsets, mode=mode)
     reduce = {"sum": np.sum, "mean": np.mean, "max": np.max}[mode]
@@ -111,7 +113,7 @@ def test_bags_agree_with_rows(compressed: emcomp.CompressedEmbedding, mode: Any)
         )
         np.testing.assert_allclose(got[bag], expected, rtol=1e-4, atol=1e-4)
     if mode == "sum":
-        weights = RANDOM.standard_normal(ids.size).astype(np.float32)
+        weights = rng.standard_normal(ids.size).astype(np.float32)
         got = compressed.bag(ids, offsets, weights=weights)
         for bag, (first, size) in enumerate(zip(offsets, sizes, strict=True)):
             part = slice(first, first + size)
@@ -121,8 +123,9 @@ def test_bags_agree_with_rows(compressed: emcomp.CompressedEmbedding, mode: Any)
 
 
 def test_similar_agrees_with_rows(compressed: emcomp.CompressedEmbedding) -> None:
+    rng = np.random.default_rng(1)
     rows = compressed.decode().astype(np.float64)
-    query = RANDOM.standard_normal(rows.shape[1]).astype(np.float32)
+    query = rng.standard_normal(rows.shape[1]).astype(np.float32)
     cosines = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
     found = compressed.similar(query, 300)
     np.testing.assert_allclose([c for _, c in found], np.sort(cosines)[::-1], atol=2e-6)

@@ -19,13 +19,12 @@ from emcomp.measures import eos
 from emcomp.transforms import Direction, Svd
 from emcomp.transforms.direction import best_projection
 
-RANDOM = np.random.default_rng(11)
-
 
 def table(rows: int = 500, dim: int = 24, decay: float = 0.7) -> NDArray[np.float32]:
-    basis = np.linalg.qr(RANDOM.standard_normal((dim, dim)))[0]
-    X = RANDOM.standard_normal((rows, dim)) * np.arange(1, dim + 1) ** -decay
-    lengths = np.exp(RANDOM.standard_normal((rows, 1)))
+    rng = np.random.default_rng(11)
+    basis = np.linalg.qr(rng.standard_normal((dim, dim)))[0]
+    X = rng.standard_normal((rows, dim)) * np.arange(1, dim + 1) ** -decay
+    lengths = np.exp(rng.standard_normal((rows, 1)))
     return np.asarray(lengths * X @ basis, np.float32)
 
 
@@ -53,9 +52,10 @@ def mean_cosine(X: NDArray[np.float32], rebuilt: NDArray[np.float32]) -> float:
 def test_products_are_summed_in_order_on_every_instruction_set(
     level: str, inputs: int, outputs: int
 ) -> None:
+    rng = np.random.default_rng(1)
     core = importlib.import_module(f"emcomp._core_{level}")
-    rows = RANDOM.standard_normal((11, inputs)).astype(np.float32)
-    matrix = RANDOM.standard_normal((inputs, outputs)).astype(np.float32)
+    rows = rng.standard_normal((11, inputs)).astype(np.float32)
+    matrix = rng.standard_normal((inputs, outputs)).astype(np.float32)
     expected = np.zeros((11, outputs), np.float32)
     for i in range(inputs):
         expected = expected + rows[:, i : i + 1] * matrix[i]
@@ -67,12 +67,13 @@ def test_products_are_summed_in_order_on_every_instruction_set(
 @pytest.mark.parametrize("level", emcomp._native.available_levels())
 @pytest.mark.parametrize("dim", [1, 5, 64, 100])
 def test_rotations_are_as_the_format_says_on_every_instruction_set(level: str, dim: int) -> None:
+    rng = np.random.default_rng(1)
     core = importlib.import_module(f"emcomp._core_{level}")
     size = 1 << (dim.bit_length() - 1)
     rounds = 2 if size == dim else 4
     numbers = [philox((i, 0, 0, 0x726F7461), 5) for i in range(rounds * size)]
     signs = np.where([n & 1 for n in numbers], -1, 1) / np.float32(math.sqrt(size))
-    rows = RANDOM.standard_normal((3, dim)).astype(np.float32)
+    rows = rng.standard_normal((3, dim)).astype(np.float32)
     expected = rows.astype(float)
     for r in range(rounds):
         part = slice(0, size) if r % 2 == 0 else slice(dim - size, dim)
@@ -120,8 +121,9 @@ def test_svd_is_the_best_approximation_of_its_rank(k: int) -> None:
 
 
 def test_svd_finds_weak_axes_that_a_gram_matrix_loses() -> None:
-    basis = np.linalg.qr(RANDOM.standard_normal((400, 6)))[0]
-    right = np.linalg.qr(RANDOM.standard_normal((6, 6)))[0]
+    rng = np.random.default_rng(1)
+    basis = np.linalg.qr(rng.standard_normal((400, 6)))[0]
+    right = np.linalg.qr(rng.standard_normal((6, 6)))[0]
     X = (basis * [1.0, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10]) @ right.T
     map_ = emcomp.compress(X, "svd:6").tensors["transform.map"].astype(float)
     for axis in range(6):
@@ -130,7 +132,8 @@ def test_svd_finds_weak_axes_that_a_gram_matrix_loses() -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 300])
 def test_svd_of_less_rank_than_asked_for_is_exact(rows: int) -> None:
-    X = np.asarray(RANDOM.standard_normal((rows, 2)) @ RANDOM.standard_normal((2, 9)), np.float32)
+    rng = np.random.default_rng(1)
+    X = np.asarray(rng.standard_normal((rows, 2)) @ rng.standard_normal((2, 9)), np.float32)
     compressed = emcomp.compress(X, "svd:5")
     np.testing.assert_allclose(compressed.decode(), X, atol=1e-5)
     map_ = compressed.tensors["transform.map"]
@@ -195,7 +198,8 @@ def test_a_rotation_alone_changes_nothing(codec: str) -> None:
 
 
 def test_rotating_helps_where_columns_differ() -> None:
-    X = np.asarray(RANDOM.standard_normal((2000, 64)) * np.logspace(0, -2, 64), np.float32)
+    rng = np.random.default_rng(1)
+    X = np.asarray(rng.standard_normal((2000, 64)) * np.logspace(0, -2, 64), np.float32)
     errors = {
         codec: squared_error(X, emcomp.compress(X, codec).decode())
         for codec in ("uniform:3", "rotate+uniform:3")
@@ -204,7 +208,8 @@ def test_rotating_helps_where_columns_differ() -> None:
 
 
 def test_row_scales_serve_rows_of_all_lengths() -> None:
-    X = RANDOM.standard_normal((1000, 32)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((1000, 32)).astype(np.float32)
     X *= np.logspace(-3, 3, 1000, dtype=np.float32)[:, None]
     rebuilt = emcomp.compress(X, "rotate(scales=row)+uniform:4").decode()
     errors = np.linalg.norm(X - rebuilt, axis=1) / np.linalg.norm(X, axis=1)
@@ -246,7 +251,8 @@ def test_whitening_improves_overlap_and_squared_error() -> None:
 
 
 def test_whitening_a_table_without_full_rank_is_finite() -> None:
-    X = np.asarray(RANDOM.standard_normal((300, 3)) @ RANDOM.standard_normal((3, 9)), np.float32)
+    rng = np.random.default_rng(1)
+    X = np.asarray(rng.standard_normal((300, 3)) @ rng.standard_normal((3, 9)), np.float32)
     rebuilt = emcomp.compress(X, "whiten(1)+float:32").decode()
     np.testing.assert_allclose(rebuilt, X, atol=2e-2)
 
@@ -301,8 +307,9 @@ def test_direction_of_one_dimension_finds_the_best_axis() -> None:
 
 
 def test_weights_of_rows_count_as_repeated_rows() -> None:
+    rng = np.random.default_rng(1)
     X = table(200, 8)
-    counts = RANDOM.integers(0, 4, 200)
+    counts = rng.integers(0, 4, 200)
     weighted, cosine = best_projection(
         as_source(X), 3, Engine(2), weights=counts.astype(np.float32)
     )
@@ -312,8 +319,9 @@ def test_weights_of_rows_count_as_repeated_rows() -> None:
 
 
 def test_weights_make_a_codec_keep_the_rows_that_count() -> None:
+    rng = np.random.default_rng(1)
     X = table(400, 12, decay=0.2)
-    counts = RANDOM.pareto(0.5, 400)
+    counts = rng.pareto(0.5, 400)
     ranks = np.arange(1, 401)
     for weights, shares in (
         (counts, counts),
@@ -363,7 +371,8 @@ def test_other_weights_are_refused(weights: Any, message: str) -> None:
 
 @pytest.mark.parametrize("dim", [1, 7, 8, 15, 16, 17, 65])
 def test_floats_are_rounded_to_the_nearest(dim: int) -> None:
-    X = RANDOM.standard_normal((33, dim))
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((33, dim))
     np.testing.assert_array_equal(emcomp.compress(X, "float:32").decode(), X.astype(np.float32))
     half = emcomp.compress(X.astype(np.float32), "float:16")
     np.testing.assert_array_equal(half.decode(), X.astype(np.float32).astype(np.float16))

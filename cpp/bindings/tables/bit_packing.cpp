@@ -21,19 +21,6 @@ Bytes pack_codes(const Bytes& codes, int bits, int threads) {
   return packed;
 }
 
-Bytes unpack_codes(const Bytes& packed, std::int64_t dim, int bits, int threads) {
-  if (packed.ndim() != 2 || packed.shape(1) != packing::row_bytes(dim, bits)) {
-    throw py::type_error("packed must have shape (rows, row_bytes(dim, bits))");
-  }
-  const std::int64_t rows = packed.shape(0);
-  Bytes codes({rows, dim});
-  const std::uint8_t* from = packed.data();
-  std::uint8_t* to = codes.mutable_data();
-  const py::gil_scoped_release release;
-  packing::unpack_codes(from, rows, dim, bits, to, threads);
-  return codes;
-}
-
 }  // namespace
 
 void bind_bit_packing(py::module_& module) {
@@ -41,8 +28,6 @@ void bind_bit_packing(py::module_& module) {
              "Bytes of a packed row.");
   module.def("pack_codes", &pack_codes, py::arg("codes").noconvert(), py::arg("bits"),
              py::arg("threads"), "Pack uint8 codes (rows, dim) into (rows, row_bytes).");
-  module.def("unpack_codes", &unpack_codes, py::arg("packed").noconvert(), py::arg("dim"),
-             py::arg("bits"), py::arg("threads"), "The reverse of pack_codes.");
 }
 
 }  // namespace emcomp::bindings

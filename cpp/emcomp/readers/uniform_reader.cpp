@@ -88,10 +88,10 @@ struct ColumnStepChunks {
 // One step for each row and group of columns. Finding a chunk's steps takes longer than unpacking
 // it, so that the width need not be known here.
 struct GroupStepChunks {
-  packing::PackedRows codes;
+  simd::Unpacker unpack;
   StepValues steps;
   codes::StepLayout layout;
-  simd::Unpacker unpack;
+  packing::PackedRows codes;
   float half;
 
   struct Row {
@@ -148,7 +148,7 @@ std::unique_ptr<RowReader> make_uniform_reader(const std::uint8_t* codes, std::i
   if (layout.group < dim && layout.row_stride > 0) {
     const float half = static_cast<float>((1 << bits) - 1) / 2.0f;
     return std::make_unique<ChunkReader<GroupStepChunks>>(
-        rows, dim, GroupStepChunks{std::move(packed), values, layout, simd::Unpacker(bits), half});
+        rows, dim, GroupStepChunks{simd::Unpacker(bits), values, layout, std::move(packed), half});
   }
   return packing::for_bits(bits, [&](auto width) -> std::unique_ptr<RowReader> {
     constexpr int kBits = width;

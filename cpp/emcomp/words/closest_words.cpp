@@ -32,6 +32,7 @@ std::vector<std::int64_t> closest_words(const WordList& words, std::string_view 
     if (std::cmp_greater(found.size(), count)) found.pop_back();
   }
   std::vector<std::int64_t> rows;
+  rows.reserve(found.size());
   for (const auto& [stretch, row] : found) rows.push_back(row);
   return rows;
 }

@@ -1,5 +1,5 @@
 """The command line: ``emcomp COMMAND ...``, the same as ``python -m emcomp``."""
 
-from emcomp.cli.program import main, program
+from emcomp.cli.root import main, program
 
 __all__ = ["main", "program"]

@@ -14,8 +14,8 @@ from emcomp.io.inputs import Options
 from emcomp.io.reading import Duplicates, WordVectors, kept_rows
 from emcomp.io.sources.base import FirstRows, KeptRows, Source
 from emcomp.tables.opening import open_input
-from emcomp.tables.sharded import index_files
 from emcomp.tables.table import CompressedEmbedding
+from emcomp.tables.verification import table_files
 from emcomp.vocabulary.given_words import check_number_of_words, given_words
 from emcomp.vocabulary.word_list import WordList
 
@@ -117,11 +117,6 @@ def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
     if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "cannot create files here", str(parent))
-
-
-def table_files(path: Path) -> list[Path]:
-    """The emcomp files of a table: itself, or those that the index of a folder of shards names."""
-    return index_files(path) if path.is_dir() else [path]
 
 
 def stored_bytes(path: Path) -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emcomp.codecs.base import parse_codec
-from emcomp.errors import FormatError, InputError
+from emcomp.codecs.base import stored_codec
 from emcomp.io.inputs import Options, recognised
 from emcomp.io.reading import Duplicates, WordVectors, read_recognised
 from emcomp.io.sources.base import Source, as_source
@@ -18,7 +15,8 @@ from emcomp.io.sources.opening import open_files, open_recognised
 from emcomp.io.sources.paths import located
 from emcomp.tables import container
 from emcomp.tables.origin import Origin
-from emcomp.tables.sharded import INDEX, open_sharded
+from emcomp.tables.shard_index import INDEX
+from emcomp.tables.sharded import open_sharded
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.given_words import GivenWords
 from emcomp.vocabulary.index import Vocabulary
@@ -34,11 +32,24 @@ def recognises(path: str | Path) -> bool:
     return (place / INDEX).is_file() if place.is_dir() else container.recognises(place)
 
 
-def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
+def open(  # noqa: A001
+    path: str | os.PathLike[str], *, mapped: bool = True
+) -> CompressedEmbedding:
     """Open a saved table: milliseconds for any size, pages shared between processes.
 
     The file is mapped, not read. Its header and small tensors are checked against their checksums;
-    `verify` checks everything.
+    `verify` checks everything. A mapped file may be replaced by renaming another one into its place,
+    and must not be written to: a large lookup, decode, bag or search that begins afterwards raises
+    CorruptFileError.
+
+    Args:
+        path: a file, or a folder of shards.
+        mapped: False to read all of it into memory and check every byte, where others may write to
+            the file.
+
+    Example:
+        >>> emcomp.open("glove.emcomp")["cat"].shape
+        (300,)
 
     Raises:
         FormatError: if the file is not an emcomp file, or of a newer format.
@@ -46,30 +57,20 @@ def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
         OSError: if it cannot be read.
     """
     place = Path(path)
-    if place.is_dir():
-        return open_sharded(place)
+    if place.is_dir() and os.fspath(path):
+        return open_sharded(place, mapped=mapped)
     origin = Origin.of(place, place, open)
-    opened = container.open(place)
-    tensors = {name: opened.tensor(name) for name in opened.names}
-    description: Mapping[str, Any] = opened.table
+    with container.open(path, mapped=mapped) as opened:
+        files = (opened.file,)
+        codec, shape, reader = opened.read_table()
+        tensors = {name: opened.tensor(name) for name in opened.names}
+        info = opened.table["info"]
     words = None
     if any(name.startswith("vocabulary.") for name in tensors):
         words = Vocabulary.from_tensors(tensors)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
-    try:
-        codec = parse_codec(description["codec"])
-        rows, dim = (operator.index(size) for size in description["shape"])
-        info = dict(description["info"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: the description of the table is not valid: {error}") from error
-    if rows < 1 or dim < 1 or (words is not None and len(words) != rows):
-        raise FormatError(f"{path}: a table of {rows} x {dim} with {len(words or ())} words")
-    try:
-        codec.check((rows, dim))
-        table = CompressedEmbedding(codec, (rows, dim), tensors, words, info)
-    except (FormatError, InputError) as error:
-        raise FormatError(f"{path}: {error}") from error
-    table.origin = origin
+    table = CompressedEmbedding(stored_codec(codec), shape, tensors, words, info, reader)
+    table.origin, table.files = origin, files
     return table
 
 

@@ -14,7 +14,7 @@ from emcomp import _core
 from emcomp._support.arrays import as_ids, core_view, output_array
 from emcomp._support.sizes import format_bytes
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.base import Codec, LatentFactor, Tensors, parse_codec
+from emcomp.codecs.base import Codec, LatentFactor, Tensors, stored_codec
 from emcomp.errors import InputError
 from emcomp.io.reading import WordVectors
 from emcomp.io.sources.base import Block, blocks
@@ -27,6 +27,8 @@ from emcomp.vocabulary.word_list import WordList
 
 Default = TypeVar("Default")
 Query = str | int | NDArray[Any]
+_ROWS_FOR_A_CHECK = 64
+"""Rows of a call, for each file, from which it is worth a microsecond to see if a file was changed."""
 
 
 class CompressedEmbedding:
@@ -54,6 +56,8 @@ class CompressedEmbedding:
         self.info: Mapping[str, Any] = info or {}
         self.origin: Origin | None = None
         """What it was opened from."""
+        self.files: tuple[_core.MappedFile, ...] = ()
+        """The files that its tensors are views of."""
         self._reader = codec.reader(shape, tensors) if reader is None else reader
         self._row = self._reader.row
 
@@ -147,6 +151,7 @@ class CompressedEmbedding:
         """
         wanted = as_ids(ids)
         result = output_array(out, (*wanted.shape, self.dim), dtype)
+        self._check_files(wanted.size)
         self._reader.gather(wanted, core_view(result), resolve_threads(threads))
         return result
 
@@ -174,8 +179,15 @@ class CompressedEmbedding:
                 f"rows {first} to {first + number} are out of range for a table of {len(self)} rows"
             )
         result = output_array(out, (number, self.dim), dtype)
+        self._check_files(number)
         self._reader.read(first, core_view(result), resolve_threads(threads))
         return result
+
+    def _check_files(self, rows: int) -> None:
+        """Raise CorruptFileError if a file was changed, before a call that reads many rows of it."""
+        if rows >= _ROWS_FOR_A_CHECK * len(self.files):
+            for file in self.files:
+                file.check_unchanged()
 
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count) decoded: a compressed table is a source of rows.
@@ -255,6 +267,7 @@ class CompressedEmbedding:
                     f"weights of shape {scale.shape} do not fit ids of shape {wanted.shape}"
                 )
         result = output_array(out, (starts.size, self.dim), np.float32)
+        self._check_files(wanted.size)
         self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
         return result
 
@@ -308,6 +321,7 @@ class CompressedEmbedding:
                 f"a query vector must be {self.dim} finite numbers, not shape {vector.shape}"
             )
         wanted = min(k + (own is not None), len(self))
+        self._check_files(len(self))
         rows, cosines = self._reader.similar(vector[None, :], wanted, resolve_threads(threads))
         pairs = zip(rows[0].tolist(), cosines[0].tolist(), strict=True)
         found = [(row, cosine) for row, cosine in pairs if row != own][:k]
@@ -376,4 +390,4 @@ def _unpickle(
     info: Mapping[str, Any],
 ) -> CompressedEmbedding:
     vocabulary = None if words is None else Vocabulary.from_tensors(words)
-    return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
+    return CompressedEmbedding(stored_codec(codec), shape, tensors, vocabulary, info)

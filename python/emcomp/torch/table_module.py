@@ -232,6 +232,23 @@ class TableModule(nn.Module):
 
         return super()._apply(apply, recurse)
 
+    def _problem_of(self, state_dict: Mapping[str, Any], prefix: str) -> str | None:
+        """What keeps a state from being loaded, beside shapes, which torch looks at."""
+        for name in (*self._names.values(), "codec_name"):
+            buffer = getattr(self, name)
+            found = state_dict.get(prefix + name, buffer)
+            if not isinstance(found, torch.Tensor):
+                return f"has {type(found).__name__} for {name}, not a tensor"
+            if found.dtype != buffer.dtype:
+                return f"has {found.dtype} for {name}, expected {buffer.dtype}"
+        codes = state_dict.get(prefix + "codec_name", self.codec_name)
+        codec = _text_of(codes)
+        if codec is None:
+            return "has a codec_name that is not the string of a codec"
+        if codec != self._codec_string:
+            return f"is encoded as {codec!r:.100}; this module is built for {self._codec_string!r}"
+        return None
+
     def _load_from_state_dict(
         self,
         state_dict: Mapping[str, Any],
@@ -242,13 +259,9 @@ class TableModule(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        found = state_dict.get(prefix + "codec_name")
-        codec = self._codec_string if found is None else bytes(found.tolist()).decode()
-        if codec != self._codec_string:
-            error_msgs.append(
-                f"{prefix.rstrip('.') or 'the table'} is encoded as {codec!r}; "
-                f"this module is built for {self._codec_string!r}"
-            )
+        problem = self._problem_of(state_dict, prefix)
+        if problem is not None:
+            error_msgs.append(f"{prefix.rstrip('.') or 'the table'} {problem}")
             return
         if prefix + "weight" in state_dict:
             error_msgs.append(
@@ -264,6 +277,14 @@ class TableModule(nn.Module):
             unexpected_keys,
             error_msgs,
         )
+
+
+def _text_of(codes: torch.Tensor) -> str | None:
+    """The string that a tensor of bytes holds; None if it holds none."""
+    try:
+        return bytes(codes.tolist()).decode()
+    except (TypeError, ValueError):
+        return None
 
 
 def check_ids(ids: torch.Tensor) -> None:

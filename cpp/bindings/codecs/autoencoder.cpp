@@ -2,7 +2,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "bindings/networks/parameters.hpp"
+#include "bindings/codecs/parameters.hpp"
 #include "emcomp/networks/autoencoder_trainer.hpp"
 
 namespace emcomp::bindings {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,46 +107,42 @@ def test_full_disk_leaves_the_old_file(saved):
     assert list(saved.parent.iterdir()) == [saved]
 
 
-@pytest.fixture
-def mounted(tmp_path):
-    """Mounts a small disk in memory, where that is allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a file system is not allowed here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_really_full_disk(mounted):
-    path = mounted / "x.emcomp"
+def test_really_full_disk(small_disk):
+    path = small_disk / "x.emcomp"
     container.write(path, {"codes": CODES}, {})
     before = path.read_bytes()
     result = run(FULL_DISK, path)
     assert result.stdout.strip() == "28", result.stderr  # ENOSPC
     assert path.read_bytes() == before
-    assert list(mounted.iterdir()) == [path]
+    assert list(small_disk.iterdir()) == [path]
 
 
-def test_read_only_folder(tmp_path):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    folder.chmod(0o555)
-    if os.access(folder, os.W_OK):
-        pytest.skip("this user may write everywhere")
-    with pytest.raises(PermissionError):
-        container.write(folder / "x.emcomp", {}, {})
-    folder.chmod(0o755)
-    assert list(folder.iterdir()) == []
+@contextlib.contextmanager
+def ordinary_user():
+    """Not root, which may write everywhere."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
-def test_read_only_file_system(mounted):
-    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+def test_read_only_folder():
+    with tempfile.TemporaryDirectory() as name:  # tmp_path is closed to other users
+        folder = Path(name)
+        folder.chmod(0o555)
+        with ordinary_user(), pytest.raises(PermissionError):
+            container.write(folder / "x.emcomp", {}, {})
+        folder.chmod(0o755)
+        assert list(folder.iterdir()) == []
+
+
+def test_read_only_file_system(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match="Read-only"):
-        container.write(mounted / "x.emcomp", {}, {})
+        container.write(small_disk / "x.emcomp", {}, {})
 
 
 def test_killed_by_ctrl_c(tmp_path):

@@ -60,10 +60,11 @@ void bind_uniform(py::module_& module) {
           const py::gil_scoped_release release;
           found = codes::find_nonfinite(view, threads);
         }
-        return py::make_tuple(found.first, found.count);
+        return py::make_tuple(found.first, found.count, found.largest);
       },
       py::arg("matrix"), py::arg("threads"),
-      "Flat index of the first NaN or infinite entry (-1 if none), and how many there are.");
+      "Flat index of the first NaN or infinite entry (-1 if none), how many there are, and the "
+      "largest magnitude.");
 }
 
 }  // namespace emcomp::bindings

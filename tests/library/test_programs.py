@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import emcomp
-from tests.integrations.library_table import DIM, ROOT, ROWS, run
+from tests.library.library_table import DIM, ROOT, ROWS, run
 
 
 @pytest.fixture(scope="session")

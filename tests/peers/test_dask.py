@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp.engine import base as engine
 from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
-from emcomp.tables.sharded import INDEX
+from emcomp.tables.shard_index import INDEX
 
 pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -17,9 +16,11 @@ from tests.helpers.dask_cluster import (
     MortalSource,
     RangesPart,
     sparse_table,
+    tasks_known,
     thread_limits,
     wait_for,
 )
+from tests.helpers.streamed_rows import streamed_rows
 
 CODECS = [
     "uniform:3(granularity=row)",
@@ -39,11 +40,7 @@ CODECS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(engine, "part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning.part_rows", lambda dim: 256)
-    monkeypatch.setattr("emcomp.compression.planning._SHARD_ROWS_BYTES", 1)
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +50,9 @@ def cluster(tmp_path_factory):
     cluster.close()
 
 
-@pytest.fixture(scope="module", name="X")
-def make_rows():
-    X = np.random.default_rng(0).standard_normal((2000, 12)).astype(np.float32)
-    X[:, 0] *= 20
-    return X
+@pytest.fixture(scope="module")
+def X():
+    return streamed_rows(2000)
 
 
 @pytest.fixture(name="path")
@@ -254,8 +249,9 @@ def test_workers_with_little_memory(cluster, tmp_path, monkeypatch):
     assert_same(table, expected)
 
 
-def test_what_is_left_is_cancelled(path, cluster, tmp_path):
+def test_what_is_left_is_cancelled(path, cluster):
     client = cluster.have(1)
+    before = client.run_on_scheduler(tasks_known)  # other tests' that are still to be released
 
     def interrupted(phase, done, total):
         if done:
@@ -263,7 +259,10 @@ def test_what_is_left_is_cancelled(path, cluster, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         emcomp.compress(path, "kmeans:3", executor=client, progress=interrupted)
-    wait_for(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+    wait_for(
+        lambda: client.run_on_scheduler(tasks_known).keys() <= before.keys(),
+        lambda: client.run_on_scheduler(tasks_known),
+    )
 
 
 @pytest.mark.parametrize(("given", "threads"), [(None, 1), (3, 3)])

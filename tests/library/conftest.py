@@ -1,17 +1,13 @@
-"""Nothing here is downloaded."""
-
 import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # DataLoader workers fork
-
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import emcomp
-from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
+from tests.library.library_binding import Library
+from tests.library.library_table import DIM, ROOT, ROWS, WORDS, run
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +16,8 @@ def prefix(tmp_path_factory):
     given = os.environ.get("EMCOMP_LIBRARY_PREFIX")
     if given:
         return Path(given)
+    if not shutil.which("cmake"):
+        pytest.skip("needs cmake")
     build = tmp_path_factory.mktemp("build")
     install = tmp_path_factory.mktemp("prefix")
     options = [f"-DEMCOMP_{name}" for name in ("PYTHON=OFF", "LIBRARY=ON", "LEVELS=baseline")]
@@ -36,6 +34,11 @@ def prefix(tmp_path_factory):
     run("cmake", "--build", build, "--parallel", 2)
     run("cmake", "--install", build, "--prefix", install, "--component", "library")
     return install
+
+
+@pytest.fixture(scope="session")
+def library(prefix):
+    return Library(prefix / "lib" / "libemcomp.so")
 
 
 @pytest.fixture(scope="session")

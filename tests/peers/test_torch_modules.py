@@ -286,6 +286,18 @@ def test_bags_are_those_of_torch(float_module, mode, padding_idx, include_last_o
         )
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_a_table_are_those_of_torch(mode):
+    rng = np.random.default_rng(0)
+    table = emcomp.compress(rng.standard_normal((50, 20)).astype(np.float32), "uniform:6")
+    weight = torch.from_numpy(table.decode())
+    ids, offsets = rng.integers(0, 50, 40), np.array([0, 0, 7, 30])
+    theirs = torch.nn.functional.embedding_bag(
+        torch.from_numpy(ids), weight, torch.from_numpy(offsets), mode=mode
+    )
+    np.testing.assert_allclose(table.bag(ids, offsets, mode=mode), theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_empty_bags_and_types(float_module):
     module = EmbeddingBag.from_pretrained(float_module.weight, mode="max").half()
     none = torch.empty(0, dtype=torch.int64)

@@ -39,8 +39,20 @@ CODECS = [
     "whiten+kmeans:3", "rotate+uniform:4", "dccl:2x4(epochs=2,refine=0)",
 ]  # fmt: skip
 
-X = np.random.default_rng(0).standard_normal((400, 6)).astype(np.float32) * np.arange(1, 7)
-OTHER = np.random.default_rng(1).standard_normal((531, 6)).astype(np.float32) * np.arange(1, 7)
+
+def rows_of(count, seed):
+    normal = np.random.default_rng(seed).standard_normal((count, 6))
+    return normal.astype(np.float32) * np.arange(1, 7)
+
+
+@pytest.fixture(scope="module")
+def X():
+    return rows_of(400, 0)
+
+
+@pytest.fixture(scope="module")
+def other():
+    return rows_of(531, 1)
 
 
 @parametrize_with_checks(
@@ -53,7 +65,7 @@ def test_estimator_checks(estimator, check):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_encodes_as_compress_does(codec):
+def test_encodes_as_compress_does(codec, X):
     table = emcomp.compress(X, codec)
     compressor = Compressor(codec)
     codes = compressor.fit_transform(X)
@@ -68,16 +80,16 @@ def test_encodes_as_compress_does(codec):
 
 
 @pytest.mark.parametrize("codec", [*CODECS, "dccl:2x4(epochs=2,refine=1)"])
-def test_encodes_rows_that_it_has_not_seen(codec, tmp_path):
+def test_encodes_rows_that_it_has_not_seen(codec, tmp_path, X, other):
     compressor = Compressor(codec).fit(X)
-    codes = compressor.transform(OTHER)
+    codes = compressor.transform(other)
     decoded = compressor.inverse_transform(codes)
     if "refine=1" not in codec:  # that search is seeded by the rows' positions
-        np.testing.assert_array_equal(compressor.transform(OTHER[::-3]), codes[::-3])
+        np.testing.assert_array_equal(compressor.transform(other[::-3]), codes[::-3])
     np.testing.assert_array_equal(compressor.inverse_transform(codes[7:9]), decoded[7:9])
-    if decoded.shape == OTHER.shape:
-        worst = np.square(OTHER - np.random.default_rng(2).permutation(OTHER)).sum()
-        assert np.square(OTHER - decoded).sum() < worst
+    if decoded.shape == other.shape:
+        worst = np.square(other - np.random.default_rng(2).permutation(other)).sum()
+        assert np.square(other - decoded).sum() < worst
     table = compressor.table(codes, words=[f"w{i}" for i in range(531)])
     table.save(tmp_path / "t.emcomp")
     saved = emcomp.open(tmp_path / "t.emcomp")
@@ -85,8 +97,8 @@ def test_encodes_rows_that_it_has_not_seen(codec, tmp_path):
     emcomp.verify(tmp_path / "t.emcomp")
 
 
-def test_blocks_are_put_together(monkeypatch):
-    expected = Compressor("uniform:3(granularity=row)").fit(X).transform(OTHER)
+def test_blocks_are_put_together(monkeypatch, X, other):
+    expected = Compressor("uniform:3(granularity=row)").fit(X).transform(other)
 
     def small_blocks(source):
         return (Block(i, source.read(i, min(100, 531 - i))) for i in range(0, 531, 100))
@@ -94,7 +106,7 @@ def test_blocks_are_put_together(monkeypatch):
     for output in ("codes", "rows"):
         compressor = Compressor("uniform:3(granularity=row)", output=output).fit(X)
         monkeypatch.setattr(ours, "blocks", small_blocks)
-        found = compressor.transform(OTHER)
+        found = compressor.transform(other)
         monkeypatch.undo()
         if output == "rows":
             expected = Compressor("uniform:3(granularity=row)").fit(X).inverse_transform(expected)
@@ -102,7 +114,7 @@ def test_blocks_are_put_together(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4", np.int32])
-def test_types_of_numbers(dtype):
+def test_types_of_numbers(dtype, X):
     typed = (10 * X).astype(dtype)
     table = emcomp.compress(typed.astype(np.float32), "uniform:4")
     compressor = Compressor("uniform:4")
@@ -110,17 +122,17 @@ def test_types_of_numbers(dtype):
     np.testing.assert_array_equal(decoded, table.decode())
 
 
-def test_does_not_depend_on_threads():
+def test_does_not_depend_on_threads(X):
     codes = [Compressor("kmeans:3", threads=threads).fit_transform(X) for threads in (1, 2, 3)]
     np.testing.assert_array_equal(codes[0], codes[1])
     np.testing.assert_array_equal(codes[0], codes[2])
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_pickles_and_clones(codec):
+def test_pickles_and_clones(codec, X, other):
     compressor = Compressor(emcomp.parse_codec(codec), threads=2).fit(X)
     again = pickle.loads(pickle.dumps(compressor))
-    np.testing.assert_array_equal(again.transform(OTHER), compressor.transform(OTHER))
+    np.testing.assert_array_equal(again.transform(other), compressor.transform(other))
     other = clone(compressor)
     assert other.get_params() == compressor.get_params()
     assert other.codec == emcomp.parse_codec(codec)
@@ -136,7 +148,7 @@ def test_settings_are_parameters():
     assert repr(Compressor("uniform:2")) == "Compressor(codec='uniform:2')"
 
 
-def test_in_a_pipeline_and_a_search():
+def test_in_a_pipeline_and_a_search(X):
     labels = X @ np.arange(6) > 0
     pipeline = make_pipeline(
         PCA(5, random_state=0), Compressor(output="rows"), LogisticRegression(max_iter=300)
@@ -156,7 +168,7 @@ def test_in_a_pipeline_and_a_search():
     )  # fmt: skip
 
 
-def test_data_frames():
+def test_data_frames(X):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcdef"))
     compressor = Compressor("uniform:4").set_output(transform="pandas").fit(frame)
@@ -169,7 +181,7 @@ def test_data_frames():
     )
 
 
-def test_what_is_refused():
+def test_what_is_refused(X):
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         Compressor().fit(sparse.csr_array(X))

@@ -1,6 +1,6 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "bindings/networks/parameters.hpp"
+#include "bindings/codecs/parameters.hpp"
 #include "emcomp/base/parallel.hpp"
 #include "emcomp/networks/compositional_trainer.hpp"
 

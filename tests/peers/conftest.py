@@ -1,0 +1,6 @@
+"""Nothing here is downloaded."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # DataLoader workers fork
