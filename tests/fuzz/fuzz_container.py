@@ -28,6 +28,7 @@ from emcomp.vocabulary.index import Vocabulary
 WORDS = ["cat", "dog", "", "straße", b"\xff\xfe", *(f"word{i}" for i in range(40))]
 NUMBERS = [0, 1, 2, 7, 8, 63, 64, 65, 255, 256, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1, 2**32]
 NUMBERS += [2**63 - 1, 2**63, 2**64 - 1, 2**64]
+NUMBERS += [len(WORDS) - 1, len(WORDS), len(WORDS) + 1]  # the last row, and two that are not
 
 
 def originals() -> list[bytes]:

@@ -54,7 +54,8 @@ def test_autoencoder(elu, objective):
     expected = autoencoder_loss(*tensors_of([X]), tensors, elu, objective)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-6)
-    assert_gradients_of(tensors, gradients, 1e-4)
+    # A power below one is steep where an output is nearly exact, and there float32 rounds.
+    assert_gradients_of(tensors, gradients, 1e-4 if objective[3] == 1 else 2e-3)
 
 
 def test_compositional_codes():
