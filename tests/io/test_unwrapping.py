@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import emcomp
 from emcomp.errors import CorruptFileError, FormatError, InputError
-from emcomp.io.sources import unwrapping
+from emcomp.io.sources import decompression
 from tests.helpers.source_files import KINDS, fasttext_of, table, text_of, words_for, write_kind
 
 X, WORDS = table(300, 6), words_for(300)
@@ -161,7 +161,7 @@ def test_damaged_streams_are_errors_and_leave_nothing(file, stream, folder_of_te
 
 @pytest.mark.parametrize("wrap", ["gz", "bz2", "xz", "zip", "npz"])
 def test_bombs_stop_early(file, monkeypatch, wrap, folder_of_temporary_files):
-    monkeypatch.setattr(unwrapping, "_FREE_BYTES", 1 << 22)
+    monkeypatch.setattr(decompression, "_FREE_BYTES", 1 << 22)
     zeros = bytes(1 << 26)
     if wrap == "npz":
         out = io.BytesIO()
@@ -183,7 +183,7 @@ def test_encrypted_and_unknown_archives(file):
 
 
 def test_a_limit_decompresses_no_more_than_it_needs(file, monkeypatch, folder_of_temporary_files):
-    monkeypatch.setattr(unwrapping, "HEAD_BYTES", 1 << 16)
+    monkeypatch.setattr(decompression, "HEAD_BYTES", 1 << 16)
     rows = table(20_000, 50)
     words = [f"w{i}" for i in range(20_000)]
     head = b"20000 50\n"
