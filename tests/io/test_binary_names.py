@@ -1,6 +1,7 @@
 """Names with spaces in word2vec's binary format, against the rows that were written."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -65,8 +66,11 @@ def test_the_truth_or_an_error(tmp_path_factory, words, dim, newline, seed):
     try:
         read = emcomp.read_vectors(path)
     except FormatError as error:
-        assert "vector" in str(error)
-        assert "byte" in str(error)
+        message = str(error)
+    else:
+        message = ""
+    if message:
+        assert re.search(r"vector \d+ .* byte \d+", message)
         return
     assert read.words.tolist() == words
     assert np.array_equal(read.vectors, X)
@@ -126,7 +130,7 @@ def test_files_of_gensim(tmp_path):
     keyed.save_word2vec_format(str(path), binary=True)
     same(path, X, words)
     keyed.save(str(tmp_path / "vectors.kv"))
-    with pytest.raises(FormatError, match="a pickle, .*format='gensim'"):
+    with pytest.raises(FormatError, match=r"a pickle, .*format='gensim'"):
         emcomp.read_vectors(tmp_path / "vectors.kv")
     read = emcomp.read_vectors(tmp_path / "vectors.kv", format="gensim")
     assert (read.words.tolist(), read.vectors.tobytes()) == (words, X.tobytes())

@@ -231,35 +231,6 @@ def test_empty_and_missing_files(tmp_path, file):
         read_vectors(tmp_path / "none")
 
 
-word = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n"), min_size=1)
-broken = st.binary(min_size=1).filter(lambda b: not set(b) & set(b" \t\n"))
-single = st.one_of(word, broken.map(lambda b: b.decode("utf-8", "surrogateescape")))
-any_float = st.integers(0, 2**32 - 1).map(lambda i: np.uint32(i).view(np.float32))
-number = any_float.filter(lambda x: not np.isnan(x))
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.data(), st.sampled_from(["glove", "word2vec", "word2vec-binary"]), st.booleans())
-def test_round_trip(tmp_path, data, form, compressed):
-    words = data.draw(st.lists(single, min_size=1, max_size=20, unique=True))
-    dim = data.draw(st.integers(1, 9))
-    rows = data.draw(
-        st.lists(
-            st.lists(number, min_size=dim, max_size=dim), min_size=len(words), max_size=len(words)
-        )
-    )
-    vectors = np.array(rows, np.float32)
-    path = tmp_path / "f"
-    try:
-        write_vectors(path, vectors, words, format=form)
-    except InputError as error:  # such as "0 0", which begins as the header of word2vec
-        assert "would not be read as" in str(error)
-        return
-    if compressed and form != "word2vec-binary":
-        path.write_bytes(gzip.compress(path.read_bytes()))
-    same(read_vectors(path, format=form), vectors, words)
-
-
 def test_words_with_spaces_round_trip_in_glove(tmp_path):
     vectors, words = table(4, 3), [". . .", "a b", "x", "y\t z"]
     write_vectors(tmp_path / "f.txt", vectors, words)

@@ -262,9 +262,9 @@ def write_dataset(folder, X, parts, **state):
     for i, rows in enumerate(np.array_split(X, parts)):
         names.append(f"data-{i:05}-of-{parts:05}.arrow")
         given = pa.table({"v": pa.array(list(rows), pa.list_(pa.float32()))})
-        with pa.OSFile(str(folder / names[-1]), "wb") as out:
-            with pa.ipc.new_stream(out, given.schema) as writer:
-                writer.write_table(given)
+        path = str(folder / names[-1])
+        with pa.OSFile(path, "wb") as out, pa.ipc.new_stream(out, given.schema) as writer:
+            writer.write_table(given)
     state = {"_data_files": [{"filename": name} for name in names], **state}
     (folder / "state.json").write_text(json.dumps(state))
     (folder / "dataset_info.json").write_text("{}")

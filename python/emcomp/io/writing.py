@@ -20,7 +20,7 @@ from emcomp.io.formats.recognition import Beginning, recognise, text_head
 from emcomp.io.formats.text import text_layout
 from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Block, Source, as_source, block_rows
-from emcomp.io.sources.unwrapping import wrapping_of
+from emcomp.io.sources.decompression import wrapping_of
 from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.word_files import words_of_text
 from emcomp.vocabulary.word_list import WordList

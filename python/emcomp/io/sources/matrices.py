@@ -22,10 +22,10 @@ from emcomp.io.formats.arrays import (
 )
 from emcomp.io.formats.matrix_files import WORD_TENSORS
 from emcomp.io.formats.recognition import naming
+from emcomp.io.sources.archives import copy_member
 from emcomp.io.sources.files import StoredFile
 from emcomp.io.sources.opened import OpenedSource
 from emcomp.io.sources.temporary import TemporaryFile
-from emcomp.io.sources.unwrapping import copy_member
 from emcomp.vocabulary.word_list import WordList
 
 _RAW_DTYPES = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "float64": "<f8"}
