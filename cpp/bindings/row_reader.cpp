@@ -12,6 +12,7 @@
 #include "emcomp/readers/lookup.hpp"
 #include "emcomp/readers/product_reader.hpp"
 #include "emcomp/readers/transformed_reader.hpp"
+#include "emcomp/readers/trellis_reader.hpp"
 #include "emcomp/readers/uniform_reader.hpp"
 
 namespace emcomp::bindings {
@@ -249,6 +250,14 @@ Reader additive_reader(const DenseArray<std::uint8_t>& codes, int bits, const Fl
                 {codes, codebooks});
 }
 
+Reader trellis_reader(const DenseArray<std::uint8_t>& codes, const codes::TrellisCode& code) {
+  const std::int64_t rows = codes.ndim() == 2 ? codes.shape(0) : 0;
+  if (rows < 1 || codes.shape(1) != code.row_bytes()) {
+    throw py::type_error("codes must have shape (rows, row_bytes)");
+  }
+  return Reader(readers::make_trellis_reader(codes.data(), rows, code), {codes});
+}
+
 Reader concatenated_reader(const std::vector<Reader>& parts) {
   std::vector<std::shared_ptr<const readers::RowReader>> readers;
   std::vector<py::object> arrays;
@@ -310,6 +319,8 @@ void bind_row_reader(py::module_& module) {
   module.def("additive_reader", &additive_reader, py::arg("codes").noconvert(), py::arg("bits"),
              py::arg("codebooks").noconvert(),
              "A reader of rows that are sums of codewords; keeps its arrays alive.");
+  module.def("trellis_reader", &trellis_reader, py::arg("codes").noconvert(), py::arg("code"),
+             "A reader of rows coded by a trellis; keeps the codes alive.");
   module.def("concatenated_reader", &concatenated_reader, py::arg("parts"),
              "A reader of the rows of several readers, one after another.");
 }

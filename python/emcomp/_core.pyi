@@ -111,6 +111,7 @@ def uniform_reader(
     steps: NDArray[Any],
     by_row: bool,
 ) -> Reader: ...
+def trellis_reader(codes: NDArray[np.uint8], code: TrellisCode) -> Reader: ...
 def concatenated_reader(parts: list[Reader]) -> Reader: ...
 def level_reader(
     codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
@@ -467,3 +468,45 @@ class AutoencoderTrainer:
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
     @parameters.setter
     def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...
+
+LENGTH_BINS: int
+LENGTH_OCTAVES: int
+
+class TrellisCode:
+    def __init__(
+        self,
+        window: int,
+        widths: NDArray[np.uint8],
+        factors: NDArray[np.float32],
+        offset: NDArray[np.float32] | None,
+        tables: NDArray[np.float32],
+        gains: NDArray[np.float32],
+    ) -> None: ...
+    @property
+    def row_bytes(self) -> int: ...
+    def limits(self) -> NDArray[np.float32]: ...
+    def encode(
+        self, rows: NDArray[Any], reach: int, packed: NDArray[np.uint8], threads: int
+    ) -> None: ...
+    def sums(
+        self, rows: NDArray[Any], reach: int, threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+def stored_trellis_code(
+    codec: str,
+    widths: NDArray[np.uint8],
+    scales: NDArray[np.uint8],
+    grid: NDArray[np.int64],
+    offset: NDArray[np.float32] | None,
+    tables: NDArray[np.uint8],
+    steps: NDArray[np.float32],
+    wide_tables: NDArray[np.float16],
+) -> TrellisCode: ...
+def add_squares(
+    rows: NDArray[Any],
+    centre: NDArray[np.float32] | None,
+    threads: int,
+    squares: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+) -> None: ...
+def power_of_two_64ths(index: int) -> float: ...
