@@ -1,4 +1,4 @@
-// Looking up a table of 256 bytes that lies in registers, for processors with AVX-512 VBMI. The
+// Looking up a table of 128 bytes that lies in registers, for processors with AVX-512 VBMI. The
 // instructions are written as assembly, so that they can stand among code for any processor with
 // AVX-512: whoever runs them asks has_byte_permutes() first.
 #pragma once
@@ -24,19 +24,15 @@ inline __m512i lookup_half(__m512i low, __m512i high, __m512i index) {
   return index;
 }
 
-struct ByteTable {
-  std::array<Ints, 4> quarters;
+// The first half of a table of 256 bytes.
+struct HalfByteTable {
+  std::array<Ints, 2> quarters;
 
-  // table[index] for 16 bytes.
+  // table[index] for 16 bytes below 128.
   __m128i lookup(__m128i index) const {
-    const __m512i wide = _mm512_castsi128_si512(index);
-    const auto half = [&](Ints first, Ints second) {
-      return _mm512_castsi512_si128(
-          lookup_half(reinterpret_cast<__m512i>(first), reinterpret_cast<__m512i>(second), wide));
-    };
-    const __m128i low = half(quarters[0], quarters[1]);
-    const __m128i high = half(quarters[2], quarters[3]);
-    return _mm_mask_blend_epi8(_mm_movepi8_mask(index), low, high);
+    return _mm512_castsi512_si128(lookup_half(reinterpret_cast<__m512i>(quarters[0]),
+                                              reinterpret_cast<__m512i>(quarters[1]),
+                                              _mm512_castsi128_si512(index)));
   }
 };
 

@@ -32,11 +32,11 @@ inline Floats permute(Floats values, Ints index) {
 // Each lane 2^kBits times, of which vector kPart is returned: lane (kPart * kLanes + i) >> kBits.
 template <int kBits, std::size_t kPart>
 inline Floats spread(Floats values) {
+#if defined(__AVX2__)
   Ints index;
   for (int lane = 0; lane < kLanes; ++lane) {
     index[lane] = (static_cast<int>(kPart) * kLanes + lane) >> kBits;
   }
-#if defined(__AVX2__)
   return permute(values, index);
 #else
   Floats moved;
