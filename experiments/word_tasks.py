@@ -1,7 +1,7 @@
 """Tasks for word vectors: sentence classification, word similarity and analogies.
 
 A sentence is the mean of its words' vectors, and a linear model classifies it: logistic regression
-with an L2 penalty that is chosen on the uncompressed table. WordList that the table does not have are
+with an L2 penalty that is chosen on the uncompressed table. Words that the table does not have are
 left out of sentences; pairs and analogies with such words are left out.
 """
 
@@ -24,7 +24,7 @@ _NEWTON_STEPS = 6
 
 
 def split_clitics(sentence: str) -> list[str]:
-    """WordList, with clitics as words of their own as in the vectors' vocabulary."""
+    """Words, with clitics as words of their own as in the vectors' vocabulary."""
     words = []
     for word in sentence.lower().split():
         for clitic in _CLITICS:

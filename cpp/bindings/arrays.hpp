@@ -3,6 +3,12 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "emcomp/base/matrix_view.hpp"
 
@@ -18,5 +24,21 @@ base::MatrixView matrix_view(const py::array& array);
 
 template <class T>
 using DenseArray = py::array_t<T, py::array::c_style>;
+
+// The entries of a dense array.
+template <class T>
+std::span<const T> entries(const DenseArray<T>& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+// A copy of values as an array of a shape.
+template <class T>
+DenseArray<T> as_array(const std::vector<T>& values, std::vector<py::ssize_t> shape) {
+  return DenseArray<T>(std::move(shape), values.data());
+}
+template <class T>
+DenseArray<T> as_array(const std::vector<T>& values) {
+  return as_array(values, {static_cast<py::ssize_t>(values.size())});
+}
 
 }  // namespace emcomp::bindings

@@ -10,6 +10,7 @@ void bind_uniform(pybind11::module_& module);
 void bind_value_histogram(pybind11::module_& module);
 void bind_levels(pybind11::module_& module);
 void bind_row_reader(pybind11::module_& module);
+void bind_container(pybind11::module_& module);
 void bind_checksum(pybind11::module_& module);
 void bind_vocabulary(pybind11::module_& module);
 void bind_vectors(pybind11::module_& module);

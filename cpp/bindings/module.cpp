@@ -49,6 +49,7 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_value_histogram(module);
   emcomp::bindings::bind_levels(module);
   emcomp::bindings::bind_row_reader(module);
+  emcomp::bindings::bind_container(module);
   emcomp::bindings::bind_checksum(module);
   emcomp::bindings::bind_vocabulary(module);
   emcomp::bindings::bind_vectors(module);

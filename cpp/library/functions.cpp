@@ -25,7 +25,7 @@ static_assert(std::endian::native == std::endian::little, "tensors are used as t
 // A mapped file and the table over it.
 struct emcomp_table {
   explicit emcomp_table(const char* path)
-      : file(path), opened(emcomp::file::open_table(file.bytes())) {}
+      : file(path), opened(emcomp::file::read_table(emcomp::file::read_container(file.bytes()))) {}
 
   const emcomp::readers::RowReader& reader() const { return *opened.reader; }
   std::int64_t rows() const { return reader().rows(); }
@@ -140,14 +140,14 @@ void close(emcomp_table* table) { const std::unique_ptr<emcomp_table> last(table
 
 emcomp_status verify(const emcomp_table* table) {
   return guarded([&] {
-    file::verify_tensors(table->opened.container);
+    file::verify_container(table->file.bytes());
     return EMCOMP_OK;
   });
 }
 
 std::int64_t rows(const emcomp_table* table) { return table->rows(); }
 std::int64_t dim(const emcomp_table* table) { return table->reader().dim(); }
-const char* codec(const emcomp_table* table) { return table->opened.container.codec.c_str(); }
+const char* codec(const emcomp_table* table) { return table->opened.codec.c_str(); }
 int has_words(const emcomp_table* table) { return table->opened.words.has_value() ? 1 : 0; }
 
 emcomp_status lookup(const emcomp_table* table, const std::int64_t* ids, std::size_t count,

@@ -21,13 +21,30 @@ struct Module {
   std::string error;  // where there are none
 };
 
-std::string choose_level() {
-  const std::vector<std::string> available =
-      emcomp::isa::runnable_levels(emcomp::isa::split_levels(EMCOMP_BUILT_LEVELS));
+// Names the level to load, or says why there is none.
+Module choose_level() {
+  const std::vector<std::string> built = emcomp::isa::split_levels(EMCOMP_BUILT_LEVELS);
+  const std::vector<std::string> available = emcomp::isa::runnable_levels(built);
+  Module chosen;
+  if (available.empty()) {
+    chosen.error = "the library was built for x86-64-" + built.front() +
+                   " and above only, and this processor lacks";
+    for (const std::string& feature : emcomp::isa::missing_features(built.front())) {
+      chosen.error += " " + feature;
+    }
+    return chosen;
+  }
   const char* wanted = std::getenv("EMCOMP_ISA");
-  if (wanted == nullptr || *wanted == '\0') return available.empty() ? "" : available.back();
-  const bool known = std::find(available.begin(), available.end(), wanted) != available.end();
-  return known ? wanted : "";
+  if (wanted == nullptr || *wanted == '\0') {
+    chosen.level = available.back();
+  } else if (std::find(available.begin(), available.end(), wanted) != available.end()) {
+    chosen.level = wanted;
+  } else {
+    chosen.error =
+        "the level that EMCOMP_ISA names is not available: this build has " EMCOMP_BUILT_LEVELS
+        ", as far as the processor runs them";
+  }
+  return chosen;
 }
 
 std::string module_path(const std::string& level) {
@@ -40,13 +57,8 @@ std::string module_path(const std::string& level) {
 }
 
 Module load() {
-  Module found{.level = choose_level(), .functions = nullptr, .error = {}};
-  if (found.level.empty()) {
-    found.error =
-        "the level that EMCOMP_ISA names is not available: this build has " EMCOMP_BUILT_LEVELS
-        ", as far as the processor runs them";
-    return found;
-  }
+  Module found = choose_level();
+  if (found.level.empty()) return found;
   // It stays loaded: threads of OpenMP and handlers of forks may be in it.
   void* handle = dlopen(module_path(found.level).c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle != nullptr) {

@@ -13,35 +13,42 @@ import numpy as np
 import orjson
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from limits import (
+    MOST_SECONDS,
+    Id,
+    Ids,
+    LimitBodies,
+    Neighbours,
+    Vector,
+    Word,
+    Words,
+    invalid_request,
+)
 from live_table import LiveTable
 from metrics import RELOAD_FAILURES, RELOADS, ROWS, TABLE_ROWS, CountRequests, exposition
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from emcomp import CompressedEmbedding, EmcompError, UnknownWordError
 
-MOST_ROWS = 10_000
 RAW = "application/octet-stream"
 log = logging.getLogger("uvicorn.error")
-
-Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Ids = Annotated[list[Id] | None, Field(max_length=MOST_ROWS)]
-WordList = Annotated[list[str] | None, Field(max_length=MOST_ROWS)]
-Neighbours = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Wanted(BaseModel):
     """Rows by their ids or by their words."""
 
-    ids: Ids = None
-    words: WordList = None
+    ids: Ids | None = None
+    words: Words | None = None
 
 
 class Asked(BaseModel):
     """A word, a row or a vector whose nearest rows are wanted."""
 
-    word: str | None = None
+    word: Word | None = None
     id: Id | None = None
-    vector: list[float] | None = None
+    vector: Vector | None = None
     k: Neighbours = 10
 
 
@@ -74,7 +81,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="emcomp", lifespan=lifespan)
+app.add_middleware(LimitBodies)
 app.add_middleware(CountRequests)
+app.add_exception_handler(RequestValidationError, invalid_request)
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -119,8 +128,8 @@ def find_rows(table: CompressedEmbedding, wanted: Wanted, accept: str) -> Respon
 @app.get("/rows")
 async def get_rows(
     request: Request,
-    id: Annotated[Ids, Query()] = None,  # noqa: A002
-    word: Annotated[WordList, Query()] = None,
+    id: Annotated[Ids | None, Query()] = None,  # noqa: A002
+    word: Annotated[Words | None, Query()] = None,
 ) -> Response:
     """Rows of ids or words, in the order given: ``/rows?id=3&id=5``, ``/rows?word=cat``."""
     wanted = Wanted(ids=id, words=word)
@@ -144,24 +153,30 @@ def find_nearest(table: CompressedEmbedding, asked: Asked) -> Response:
     return json_response({"nearest": [{key: name, "cosine": cosine} for name, cosine in found]})
 
 
-# These read the whole table: they run in threads, beside which lookups go on.
+async def search(request: Request, asked: Asked) -> Response:
+    """The answer of a search, which reads the whole table in a thread beside which lookups go on."""
+    table = request.app.state.live.table
+    try:
+        return await asyncio.wait_for(run_in_threadpool(find_nearest, table, asked), MOST_SECONDS)
+    except TimeoutError:
+        raise HTTPException(503, f"not answered in {MOST_SECONDS:g} seconds: try again") from None
 
 
 @app.get("/nearest")
-def get_nearest(
+async def get_nearest(
     request: Request,
-    word: str | None = None,
+    word: Word | None = None,
     id: Id | None = None,  # noqa: A002
     k: Neighbours = 10,
 ) -> Response:
     """The words (rows, without words) of largest cosine: ``/nearest?word=cat&k=5``."""
-    return find_nearest(request.app.state.live.table, Asked(word=word, id=id, k=k))
+    return await search(request, Asked(word=word, id=id, k=k))
 
 
 @app.post("/nearest")
-def post_nearest(request: Request, asked: Annotated[Asked, Body()]) -> Response:
+async def post_nearest(request: Request, asked: Annotated[Asked, Body()]) -> Response:
     """The same for a vector: ``{"vector": [0.1, ...], "k": 5}``."""
-    return find_nearest(request.app.state.live.table, asked)
+    return await search(request, asked)
 
 
 @app.get("/health")

@@ -28,9 +28,9 @@ from emcomp.io.sources.opening import open_source
 from emcomp.io.writing import write_vectors, write_words
 from emcomp.measures import eos, evaluate
 from emcomp.selection import select
-from emcomp.tables.container import verify
 from emcomp.tables.opening import open  # noqa: A004
 from emcomp.tables.table import CompressedEmbedding
+from emcomp.tables.verification import verify
 
 __version__ = _native.VERSION
 

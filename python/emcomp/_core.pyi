@@ -1,19 +1,19 @@
+import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 def default_threads() -> int: ...
 
-# bindings/bit_packing.cpp
+# bindings/tables/bit_packing.cpp
 
 def row_bytes(dim: int, bits: int) -> int: ...
 def pack_codes(codes: NDArray[np.uint8], bits: int, threads: int) -> NDArray[np.uint8]: ...
-def unpack_codes(
-    packed: NDArray[np.uint8], dim: int, bits: int, threads: int
-) -> NDArray[np.uint8]: ...
 
-# bindings/value_histogram.cpp
+# bindings/codecs/value_histogram.cpp
 
 def count_clipped(
     matrix: NDArray[Any],
@@ -47,7 +47,7 @@ class ColumnHistograms:
     def nonfinite(self) -> int: ...
     def steps(self, bits: int, clipping: Clipping, threads: int) -> NDArray[np.float32]: ...
 
-# bindings/levels.cpp
+# bindings/codecs/levels.cpp
 
 def optimal_levels(
     histograms: ValueHistogram | ColumnHistograms, bits: int, threads: int
@@ -61,7 +61,7 @@ def encode_levels(
     threads: int,
 ) -> None: ...
 
-# bindings/uniform.cpp
+# bindings/codecs/uniform.cpp
 
 def choose_row_steps(
     matrix: NDArray[Any], bits: int, group: int, clipping: Clipping, threads: int
@@ -78,9 +78,9 @@ def encode_uniform(
     codes: NDArray[np.uint8],
     threads: int,
 ) -> None: ...
-def find_nonfinite(matrix: NDArray[Any], threads: int) -> tuple[int, int]: ...
+def find_nonfinite(matrix: NDArray[Any], threads: int) -> tuple[int, int, float]: ...
 
-# bindings/row_reader.cpp
+# bindings/tables/readers.cpp
 
 class Reader:
     @property
@@ -103,44 +103,35 @@ class Reader:
         self, queries: NDArray[np.float32], k: int, threads: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
 
-def uniform_reader(
-    codes: NDArray[np.uint8],
-    dim: int,
-    bits: int,
-    group: int,
-    steps: NDArray[Any],
-    by_row: bool,
-) -> Reader: ...
-def trellis_reader(codes: NDArray[np.uint8], code: TrellisCode) -> Reader: ...
+def codec_reader(codec: str, rows: int, dim: int, tensors: dict[str, NDArray[Any]]) -> Reader: ...
 def concatenated_reader(parts: list[Reader]) -> Reader: ...
-def level_reader(
-    codes: NDArray[np.uint8], dim: int, bits: int, group: int, levels: NDArray[np.float32]
-) -> Reader: ...
-def column_reader(
-    parts: list[Reader],
-    columns: NDArray[np.int64],
-    scales: NDArray[np.float32],
-    dim: int,
-) -> Reader: ...
-def product_reader(
-    codes: NDArray[np.uint8], parts: int, bits: int, codebook: NDArray[np.float32]
-) -> Reader: ...
-def additive_reader(
-    codes: NDArray[np.uint8], bits: int, codebooks: NDArray[np.float32]
-) -> Reader: ...
-def float_reader(values: NDArray[Any]) -> Reader: ...
-def transformed_reader(
-    latents: Reader,
-    decoder: LinearMap,
-    orthonormal: bool,
-    offset: NDArray[np.float32] | None,
-    scales: NDArray[np.float16] | None,
-    gain: float,
-    elu: bool,
-) -> Reader: ...
 def convert_rows(rows: NDArray[Any], out: NDArray[Any], threads: int) -> None: ...
 
-# bindings/transforms.cpp
+# bindings/files/container.cpp
+
+class MappedFile:
+    def forget(self, array: NDArray[Any]) -> None: ...
+
+class Container:
+    def __init__(self, path: str | os.PathLike[str]) -> None: ...
+    @property
+    def table(self) -> dict[str, Any]: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def tensor(self, name: str) -> NDArray[Any]: ...
+    def verify(self, progress: Callable[[int, int], None] | None = ...) -> None: ...
+    def read_table(self) -> tuple[str, tuple[int, int], Reader]: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *args: object) -> None: ...
+
+def check_description(text: str) -> None: ...
+
+# bindings/tables/transforms.cpp
 
 class LinearMap:
     @property
@@ -174,14 +165,14 @@ def reweight_rows(
     threads: int,
 ) -> float: ...
 
-# checksum
+# bindings/files/checksum.cpp
 
 class Checksum:
     def __init__(self) -> None: ...
     def update(self, data: NDArray[np.uint8]) -> None: ...
     def digest(self) -> int: ...
 
-# vocabulary
+# bindings/files/vocabulary.cpp
 
 def pack_words(words: tuple[str | bytes, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
 def build_index(
@@ -196,9 +187,9 @@ class VocabularyView:
     def find(self, word: str | bytes) -> int | None: ...
     def find_many(self, words: tuple[str | bytes, ...], threads: int) -> NDArray[np.int64]: ...
     def word(self, row: int) -> bytes: ...
-    def closest(self, word: str | bytes, count: int, threads: int) -> list[int]: ...
+    def closest(self, word: str | bytes, count: int) -> list[int]: ...
 
-# vectors.cpp
+# bindings/files/vectors.cpp
 def count_lines(text: NDArray[np.uint8], threads: int) -> int: ...
 def parse_lines(
     text: NDArray[np.uint8], first_line: int, out: NDArray[np.float32], threads: int
@@ -235,7 +226,7 @@ class FastTextFile:
     def words(self) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]: ...
     def read(self, first: int, out: NDArray[np.float32], threads: int) -> None: ...
 
-# bindings/squared_error.cpp
+# bindings/measures/squared_error.cpp
 
 class SquaredError:
     def __init__(self) -> None: ...
@@ -246,7 +237,7 @@ class SquaredError:
     @property
     def total(self) -> float: ...
 
-# gram.cpp
+# bindings/measures/gram.cpp
 
 SUM_ROWS: int
 
@@ -279,7 +270,7 @@ def add_columns(
     rows: NDArray[Any], name: str, first: int, threads: int, sums: NDArray[np.float64]
 ) -> None: ...
 
-# neighbours.cpp
+# bindings/measures/neighbours.cpp
 
 def add_neighbours(
     rows: NDArray[Any],
@@ -296,7 +287,7 @@ def gather_rows(
     rows: NDArray[Any], index: NDArray[np.int64], first: int, name: str
 ) -> NDArray[np.float64]: ...
 
-# bindings/kmeans.cpp
+# bindings/codecs/kmeans.cpp
 
 KMEANS_TOLERANCE: float
 KMEANS_START_ROWS: int
@@ -325,7 +316,7 @@ class Lloyd:
     @property
     def centroids(self) -> NDArray[np.float32]: ...
 
-# bindings/product_quantizer.cpp
+# bindings/codecs/product_quantizer.cpp
 
 def start_product_codebook(
     sample: NDArray[Any],
@@ -360,7 +351,7 @@ def encode_product(
     threads: int,
 ) -> None: ...
 
-# bindings/residual_quantizer.cpp
+# bindings/codecs/residual_quantizer.cpp
 
 class ResidualTrainer:
     def __init__(self, rows: NDArray[Any], stages: int, bits: int, beam: int) -> None: ...
@@ -379,7 +370,7 @@ class ResidualEncoder:
         self, matrix: NDArray[Any], first_row: int, codes: NDArray[np.uint8], threads: int
     ) -> None: ...
 
-# bindings/compositional_codes.cpp
+# bindings/codecs/compositional_codes.cpp
 
 def compositional_gradient(
     rows: NDArray[Any],
@@ -417,7 +408,7 @@ class CompositionalTrainer:
     @property
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
 
-# bindings/additive_refinement.cpp
+# bindings/codecs/additive_refinement.cpp
 
 class AdditiveSearch:
     def __init__(self, codebooks: NDArray[np.float32], threads: int) -> None: ...
@@ -440,7 +431,7 @@ class AdditiveStatistics:
     def counts(self) -> NDArray[np.uint32]: ...
     def solve(self, before: NDArray[np.float32], threads: int) -> NDArray[np.float32]: ...
 
-# bindings/autoencoder.cpp
+# bindings/codecs/autoencoder.cpp
 
 class AutoencoderObjective:
     def __init__(
@@ -468,6 +459,8 @@ class AutoencoderTrainer:
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
     @parameters.setter
     def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...
+
+# bindings/codecs/trellis.cpp
 
 LENGTH_BINS: int
 LENGTH_OCTAVES: int

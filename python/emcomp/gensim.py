@@ -43,7 +43,7 @@ class CompressedKeyedVectors(KeyedVectors):
     """A compressed table with words, as a gensim KeyedVectors that cannot be changed.
 
     It gives the answers that gensim gives on the decoded matrix. ``vectors`` is a `DecodedRows`:
-    it can be indexed, sliced and multiplied, and refuses to become an array. WordList are not copied
+    it can be indexed, sliced and multiplied, and refuses to become an array. Words are not copied
     either: ``index_to_key`` and ``key_to_index`` look into the table's vocabulary. Attributes of
     keys (``set_vecattr``) live in memory and in pickles; a saved table does not hold them.
 

@@ -22,7 +22,7 @@ from emcomp.torch.embedding_bag import EmbeddingBag
 from emcomp.torch.hooks import after_compression
 from emcomp.torch.output_layer import OutputLayer
 from emcomp.torch.replacement import compress_
-from emcomp.torch.table import TableModule
+from emcomp.torch.table_module import TableModule
 
 try:
     import torch

@@ -12,6 +12,7 @@ from emcomp.cli import program
 from emcomp.cli.output import write_table
 from emcomp.cli.progress import progress_bar
 from emcomp.tables.container import recognises
+from emcomp.tables.shard_index import read_index
 from tests.helpers.cli_runner import (  # noqa: F401
     WORDS,
     glove,
@@ -114,17 +115,17 @@ def test_tables_in_shards(vectors, tmp_path):
     result = run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, "--memory-limit", "1GB")
     assert "passes to fit 1, to encode 1; shards 3, of 2 rows" in result.stderr
     assert run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, "--resume").stdout
-    assert "resume" in run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, code=3).stderr
+    assert "append" in run("compress", tmp_path / "x.npy", folder, "--shard-rows", 2, code=3).stderr
     drift = run_json("append", folder, tmp_path / "x.npy")
     assert drift["rows"] == len(vectors)
     assert drift["relative_error"] == pytest.approx(drift["relative_error_at_fit"])
     assert "clipped entries" in run("append", folder, tmp_path / "x.npy").stdout
     assert run_json("inspect", folder)["rows"] == 3 * len(vectors)
-    assert "shard-000000.emcomp: codes" in run("inspect", folder).stdout
+    assert f"{read_index(folder).shards[0].file}: codes" in run("inspect", folder).stdout
     assert run("verify", folder).stdout == f"{folder}: good\n"
     (folder / "shard-000099.emcomp").write_bytes(b"left by an interrupted run")
     assert run("verify", folder).stdout == f"{folder}: good\n"
-    damaged = folder / "shard-000001.emcomp"
+    damaged = folder / read_index(folder).shards[1].file
     damaged.write_bytes(damaged.read_bytes()[:-1])
     result = invoke("verify", folder)
     assert (result.exit_code, "shard-000001" in result.stdout) == (1, True)

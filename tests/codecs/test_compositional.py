@@ -8,6 +8,8 @@ import pytest
 import emcomp
 from emcomp.codecs.base import parse_codec
 from emcomp.codecs.compositional import DeepCompositionalCodes
+from emcomp.codecs.compositional_training import train
+from emcomp.engine.base import silent
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import ArraySource
 
@@ -87,7 +89,8 @@ def test_tables_that_do_not_fit_are_refused():
 
 def test_divergence_is_reported():
     with pytest.raises(InputError, match="diverged in step 1: use a lower learning_rate"):
-        emcomp.compress(1e30 * table(100, 8), "dccl:2x4(preset=published,epochs=1)")
+        settings = emcomp.parse_codec("dccl:2x4(preset=published,epochs=1)").settings
+        train(np.float32(1e30) * table(100, 8), 2, 4, settings, 0, 1, silent)
 
 
 def decode(found, codes, codewords):

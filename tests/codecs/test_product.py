@@ -87,7 +87,9 @@ def test_codes_are_nearest_codewords(dim, parts, bits):
     clear = two[:, :, 1] - two[:, :, 0] > 4e-6 * -(-dim // parts)
     assert clear.mean() > 0.6 or bits > 8
     np.testing.assert_array_equal(codes[clear], D.argmin(axis=2)[clear])
-    reader = _core.product_reader(packed, parts, bits, codebook)
+    reader = ProductQuantization(parts, bits).reader(
+        X.shape, {"codes": packed, "codebook": codebook}
+    )
     out = np.empty_like(X)
     reader.read(0, out, 1)
     np.testing.assert_array_equal(out, decoded(codes, codebook, parts))
@@ -107,7 +109,9 @@ def test_any_codes_come_back(data):
     X = decoded(codes, codebook, parts)
     packed = encode(X, codebook, parts, bits)
     np.testing.assert_array_equal(unpack(packed, parts, bits), codes)
-    reader = _core.product_reader(packed, parts, bits, codebook)
+    reader = ProductQuantization(parts, bits).reader(
+        X.shape, {"codes": packed, "codebook": codebook}
+    )
     ids = rng.integers(-rows, rows, size=25)
     out = np.empty((25, dim), np.float32)
     reader.gather(ids, out, 2)

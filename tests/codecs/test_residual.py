@@ -101,7 +101,8 @@ def test_rows_are_sums_of_codewords(dim, stages, bits):
     X = rng.standard_normal((30, dim)).astype(np.float32)
     packed = encode(X, codebooks, bits, 2)
     expected = decoded(unpack(packed, stages, bits), codebooks)
-    reader = _core.additive_reader(packed, bits, codebooks)
+    tensors = {"codes": packed, "codebooks": codebooks}
+    reader = ResidualQuantization(stages, bits).reader(X.shape, tensors)
     out = np.empty_like(X)
     reader.read(0, out, 1)
     np.testing.assert_array_equal(out, expected)

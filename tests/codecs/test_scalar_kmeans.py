@@ -225,7 +225,8 @@ def test_every_instruction_set_gives_the_same_bytes(level):
             core.encode_levels(X, bits, group, levels, encoded, 2)
             assert encoded.tobytes() == codes.tobytes()
             rows = np.empty_like(X)
-            reader = core.level_reader(codes, 43, bits, group, levels)
+            spec = f"kmeans:{bits}(granularity={group})"
+            reader = core.codec_reader(spec, *X.shape, {"codes": codes, "levels": levels})
             reader.read(0, rows, 1)
             assert rows.tobytes() == table.decode().tobytes()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import emcomp
+from emcomp.tables.shard_index import read_index
 from tests.helpers.streamed_rows import WORDS, make_rows, small_parts  # noqa: F401
 
 
@@ -66,7 +67,7 @@ def test_added_words(X, tmp_path):
     emcomp.append(path, X[500:], words=WORDS[500:])
     table = emcomp.open(path)
     assert list(table.words) == WORDS
-    assert sorted(p.name for p in path.glob("words*")) == ["words-900.emcomp"]
+    assert [p.name for p in path.glob("words*")] == [read_index(path).words.file]
 
 
 def test_rows_that_cannot_be_added(X, tmp_path):

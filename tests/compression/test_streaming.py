@@ -7,7 +7,8 @@ import pytest
 
 import emcomp
 from emcomp.engine.base import Engine
-from emcomp.tables.sharded import INDEX, read_index
+from emcomp.tables import shard_index
+from emcomp.tables.shard_index import INDEX, read_index
 from tests.helpers.streamed_rows import CODECS, WORDS, make_rows, small_parts  # noqa: F401
 
 
@@ -83,8 +84,10 @@ def test_resumes_wherever_it_was_interrupted(X, codec, shard_rows, tmp_path):
             assert shard_rows is None or not (out / INDEX).exists()
         else:
             break
-        with pytest.raises(emcomp.InputError, match="resume=True"):
-            emcomp.compress(X, codec, **options)
+        partial = out if shard_rows else out.with_name(f"{out.name}.partial")
+        if partial.exists():  # something is finished, which is not thrown away unasked
+            with pytest.raises(emcomp.InputError, match="resume=True"):
+                emcomp.compress(X, codec, **options)
         emcomp.compress(X, codec, **options, resume=True).save(tmp_path / "again.emcomp")
         assert (tmp_path / "again.emcomp").read_bytes() == expected
     assert calls > 5
@@ -101,7 +104,7 @@ def test_finished_shards_are_not_encoded_again(X, tmp_path, monkeypatch):
     with pytest.raises(InterruptedRunError):
         emcomp.compress(X, "kmeans:3", out=out, shard_rows=256, progress=stop)
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("*.emcomp")}
-    assert set(times) == {"fit.emcomp", "shard-000000.emcomp", "shard-000001.emcomp"}
+    assert sorted(name[:12] for name in times) == ["fit.emcomp", "shard-000000", "shard-000001"]
     emcomp.compress(
         X, "kmeans:3", out=out, shard_rows=256, resume=True, progress=lambda *p: seen.append(p)
     )
@@ -134,16 +137,61 @@ def test_refuses_to_resume_another_run(X, tmp_path):
     ]:
         with pytest.raises(emcomp.InputError, match="of another run"):
             emcomp.compress(other, **options, out=out, resume=True)
-    (tmp_path / "empty").mkdir()
+    (out / "run.json").unlink()
     with pytest.raises(emcomp.InputError, match="nothing that can be resumed"):
-        emcomp.compress(X, out=tmp_path / "empty", shard_rows=256, resume=True)
+        emcomp.compress(X, out=out, shard_rows=256, resume=True)
+
+
+def test_a_folder_in_which_nothing_is_finished_is_a_new_one(X, tmp_path):
+    for number, resume in enumerate((False, True)):
+        folder = tmp_path / f"empty{number}"
+        folder.mkdir()
+        (folder / "run.json").write_text('{"codec": "another')
+        emcomp.compress(X, out=folder, shard_rows=256, resume=resume)
+        assert len(emcomp.open(folder)) == 900
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(emcomp.InputError, match="holds notes.txt"):
+        emcomp.compress(X, out=tmp_path / "full", shard_rows=256)
+    assert [path.name for path in (tmp_path / "full").iterdir()] != []
+
+
+def test_bad_input_leaves_no_folder(X, tmp_path):
+    bad = X.copy()
+    bad[3, 3] = np.nan
+    for options in ({"shard_rows": 256}, {}):
+        with pytest.raises(emcomp.InputError, match="row 3"):
+            emcomp.compress(bad, out=tmp_path / "t", **options)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("changed", [130, 300])
+def test_rows_that_changed_since_they_were_encoded_are_found(X, tmp_path, changed):
+    out = tmp_path / "out"
+
+    def stop(phase, done, total):
+        if phase == "encode" and done >= 512:
+            raise InterruptedRunError
+
+    with pytest.raises(InterruptedRunError):
+        emcomp.compress(X, "uniform:4", out=out, shard_rows=256, progress=stop)
+    other = X.copy()
+    other[changed, 5] += 1
+    first = changed // 256 * 256
+    with pytest.raises(emcomp.InputError, match=f"rows {first} to"):
+        emcomp.compress(other, "uniform:4", out=out, shard_rows=256, resume=True)
+    emcomp.compress(X, "uniform:4", out=out, shard_rows=256, resume=True)
+    other = X.copy()
+    other[700, 5] += 1
+    with pytest.raises(emcomp.InputError, match="rows 512 to 768"):
+        emcomp.compress(other, "uniform:4", out=out, shard_rows=256, resume=True)
 
 
 def test_damaged_shards_are_found(X, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InterruptedRunError):
         emcomp.compress(X, "kmeans:3", out=out, shard_rows=256, progress=stop_after(9))
-    shard = out / "shard-000000.emcomp"
+    (shard,) = out.glob("shard-000000-*")
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
@@ -156,31 +204,98 @@ def test_damaged_shards_are_found(X, tmp_path):
         emcomp.open(out)
 
 
+def swap(shards, i, j, *fields):
+    for field in fields:
+        shards[i][field], shards[j][field] = shards[j][field], shards[i][field]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda index: index.update(version=2), "version 2"),
-        (lambda index: index["shards"].pop(), "900 rows"),
-        (lambda index: index["shards"][0].update(file="../x"), "not a file of this folder"),
+        (lambda index: index["shards"].pop(), "have 768 rows, and the table 900"),
+        (lambda index: index["shards"][0].update(file="../x"), "invalid value '../x'"),
+        (lambda index: index["shards"][0].update(file="a\0b"), "'file' has the invalid value"),
         (lambda index: index.update(fit="0" * 16), "not the fit"),
-        (lambda index: index.pop("codec"), "damaged"),
-        (lambda index: index["shards"].reverse(), "has not 132 rows|has not 256 rows"),
+        (lambda index: index.pop("codec"), "'codec' is missing"),
+        (lambda index: index.update(more=1), "'more' is not known"),
+        (lambda index: index.update(shape=[900, True]), "'shape' has the invalid value"),
+        (lambda index: index.update(shape=[2**63, 12]), "'shape' has the invalid value"),
+        (lambda index: index["shards"].reverse(), "begins at row 768, expected 0"),
+        (lambda index: swap(index["shards"], 0, 1, "file"), "is not the shard of rows 0 to 256"),
+        (lambda index: swap(index["shards"], 0, 1, "file", "checksum"), "is not the shard of"),
+        (
+            lambda index: index["shards"].insert(1, dict(index["shards"][0], first=256)),
+            "expected 512",
+        ),
+        (lambda index: index["shards"][1].update(file=index["shards"][0]["file"]), "named twice"),
+        (
+            lambda index: index["shards"][1].update(clipped="none"),
+            "'clipped' has the invalid value",
+        ),
+        (lambda index: index["shards"].append(5), "'shards' has the invalid value"),
+        (lambda index: index.update(words={"file": "w.emcomp"}), "'checksum' is missing"),
+        (lambda index: index.update(codec="uniform:9"), "bits must be"),
     ],
 )
 def test_a_wrong_index_is_refused(X, tmp_path, change, message):
     emcomp.compress(X, "kmeans:3", out=tmp_path / "t", shard_rows=256)
     path = tmp_path / "t" / INDEX
     index = json.loads(path.read_text())
-    if "reverse" in change.__code__.co_names:  # the rows of shards are checked against their files
-        index["shards"][0]["file"], index["shards"][-1]["file"] = (
-            index["shards"][-1]["file"],
-            index["shards"][0]["file"],
-        )
-    else:
-        change(index)
-    path.write_text(json.dumps(index))
-    with pytest.raises(emcomp.FormatError, match=message):
-        emcomp.open(tmp_path / "t")
+    change(index)
+    path.write_bytes(shard_index._sealed(json.dumps(index, indent=1).encode()))
+    for use in (emcomp.open, emcomp.verify):
+        with pytest.raises(emcomp.FormatError, match=message):
+            use(tmp_path / "t")
+
+
+def test_every_changed_bit_of_an_index_is_found(X, tmp_path):
+    emcomp.compress(X[:200], "uniform:4", words=WORDS[:200], out=tmp_path / "t", shard_rows=100)
+    path = tmp_path / "t" / INDEX
+    data = path.read_bytes()
+    random = np.random.default_rng(0)
+    for bit in random.choice(8 * len(data), 1000, replace=False):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(emcomp.FormatError):
+            emcomp.open(tmp_path / "t")
+    for cut in range(0, len(data), 7):
+        path.write_bytes(data[:cut])
+        with pytest.raises(emcomp.FormatError):
+            emcomp.open(tmp_path / "t")
+
+
+def test_files_of_shards_that_changed_names_are_found(X, tmp_path):
+    folder = tmp_path / "t"
+    emcomp.compress(X, "uniform:4", words=WORDS, out=folder, shard_rows=300)
+    emcomp.verify(folder)
+    first, second, third = (folder / shard.file for shard in read_index(folder).shards)
+    first.rename(folder / "x")
+    second.rename(first)
+    (folder / "x").rename(second)
+    for use in (emcomp.open, emcomp.verify):
+        with pytest.raises(emcomp.CorruptFileError, match="is not the shard of rows 0 to 300"):
+            use(folder)
+    first.write_bytes(third.read_bytes())
+    with pytest.raises(emcomp.CorruptFileError, match="is not the shard of rows 0 to 300"):
+        emcomp.open(folder)
+
+
+def test_verify_reads_every_byte_of_a_folder(X, tmp_path):
+    folder = tmp_path / "t"
+    emcomp.compress(np.tile(X, (30, 1)), "uniform:8", out=folder, shard_rows=9000)
+    seen = []
+    emcomp.verify(folder, lambda done, total: seen.append((done, total)))
+    total = sum(path.stat().st_size for path in folder.glob("*.emcomp"))
+    assert seen[-1] == (total, total)
+    shard = folder / read_index(folder).shards[1].file
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    emcomp.open(folder)
+    with pytest.raises(emcomp.CorruptFileError, match=shard.name):
+        emcomp.verify(folder)
 
 
 def test_options_that_do_not_go_together(X, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import emcomp
-from emcomp.tables.sharded import INDEX
+from emcomp.tables.shard_index import INDEX
 from tests.helpers.streamed_rows import CODECS, make_rows, small_parts  # noqa: F401
 
 

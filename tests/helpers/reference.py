@@ -56,6 +56,13 @@ def pack(codes, bits):
     return (flat << np.arange(8)).sum(axis=2).astype(np.uint8)
 
 
+def unpack(packed, dim, bits):
+    """The reverse of `pack`."""
+    every = np.unpackbits(packed, axis=1, count=dim * bits, bitorder="little")
+    weights = 2 ** np.arange(bits)
+    return (every.reshape(len(packed), dim, bits) @ weights).astype(np.uint8)
+
+
 def squared_error(x, step, bits):
     """Squared error, in float64, of quantizing a vector."""
     half = (2**bits - 1) / 2

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import emcomp
+from tests.integrations.library_binding import Library
 from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
 
 
@@ -36,6 +37,11 @@ def prefix(tmp_path_factory):
     run("cmake", "--build", build, "--parallel", 2)
     run("cmake", "--install", build, "--prefix", install, "--component", "library")
     return install
+
+
+@pytest.fixture(scope="session")
+def library(prefix):
+    return Library(prefix / "lib" / "libemcomp.so")
 
 
 @pytest.fixture(scope="session")

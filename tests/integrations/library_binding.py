@@ -58,7 +58,7 @@ class Library:
 
     def require(self, status):
         if status != OK:
-            raise StatusError(status, self.last_error().decode())
+            raise StatusError(status, self.last_error().decode(errors="backslashreplace"))
 
 
 class Table:

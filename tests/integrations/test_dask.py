@@ -7,7 +7,7 @@ import emcomp
 from emcomp.engine import base as engine
 from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
-from emcomp.tables.sharded import INDEX
+from emcomp.tables.shard_index import INDEX
 
 pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import random
-import runpy
 import shutil
 import sys
 import threading
@@ -18,7 +16,7 @@ from emcomp.codecs import grammar
 from emcomp.errors import CorruptFileError, FormatError
 from emcomp.tables.container_header import seal
 from tests.integrations import library_binding
-from tests.integrations.library_binding import Library, StatusError, Table
+from tests.integrations.library_binding import StatusError, Table
 from tests.integrations.library_table import DIM, ROOT, ROWS, WORDS, run
 
 CODECS = [
@@ -69,11 +67,6 @@ CODECS = [
     "svd:20+rotate(scales=row)+uniform:4",
     "svd:20+whiten+pq:5x4",
 ]
-
-
-@pytest.fixture(scope="session")
-def library(prefix):
-    return Library(prefix / "lib" / "libemcomp.so")
 
 
 def test_all_stages_are_tried():
@@ -211,7 +204,7 @@ def test_verify_finds_a_flipped_bit_in_a_large_tensor(library, tmp_path):
     data[data.index(b"}}  ") + 70_000] ^= 4
     path.write_bytes(data)
     with Table(library, path) as table:
-        with pytest.raises(StatusError, match="'codes' is damaged") as raised:
+        with pytest.raises(StatusError, match=r"'codes' .* is damaged") as raised:
             table.verify()
         assert raised.value.status == library_binding.CORRUPT
 
@@ -225,41 +218,6 @@ def python_status(path):
     except FormatError:
         return library_binding.NOT_A_TABLE
     return library_binding.OK
-
-
-def test_mutated_files_are_read_or_refused_as_by_python(library, vectors, tmp_path):
-    fuzz = runpy.run_path(str(ROOT / "tests" / "fuzz" / "fuzz_container.py"))
-    path = tmp_path / "mutated"
-    originals = []
-    for codec in (
-        "uniform:3(granularity=8)",
-        "svd:4+rotate(scales=row)+pq:2x3",
-        "dccl:2x4(epochs=1)",
-        "allocate:2.5",
-    ):
-        emcomp.compress(vectors[:40, :9], codec, words=WORDS[:40]).save(path)
-        originals.append(path.read_bytes())
-    rng = random.Random(5)
-    agreed = {True: 0, False: 0}
-    for i in range(1000):
-        original = rng.choice(originals)
-        header_end = 8 + int.from_bytes(original[:8], "little")
-        data = fuzz["mutate"](original, rng, first=header_end if i % 4 == 1 else 0)
-        if i % 2:
-            data = fuzz["with_right_checksums"](data)
-        path.write_bytes(data)
-        status = python_status(path)
-        agreed[status == library_binding.OK] += 1
-        if status != library_binding.OK:
-            with pytest.raises(StatusError) as raised:
-                Table(library, path)
-            assert raised.value.status == status, (i, raised.value)
-            continue
-        expected = emcomp.open(path)
-        with Table(library, path) as table:
-            ids = np.arange(expected.shape[0])
-            np.testing.assert_array_equal(table.lookup(ids), expected.lookup(ids))
-    assert min(agreed.values()) > 100, agreed
 
 
 @pytest.mark.parametrize(

@@ -167,12 +167,22 @@ def test_nearest(client, path):
         (("/nearest?word=cat&k=0",), 422, "greater"),
         (("/nearest?id=500",), 422, "out of range"),
         (("/nowhere",), 404, "Not Found"),
+        (("/rows", {"words": ["a" * 1001]}), 422, "at most 1000"),
+        (("/nearest", {"word": "a" * 2_000_000}), 422, "at most 1000"),
+        (("/nearest", {"vector": [0.5] * 100_001}), 422, "at most 100000"),
+        (("/rows", {"words": ["a" * 5_000_000]}), 413, "4,194,304 bytes"),
     ],
 )
 def test_wrong_requests_are_refused(client, request_, status, message):
     found, detail = client.refusal(*request_)
     assert found == status, detail
     assert message in detail
+
+
+def test_answers_do_not_repeat_what_was_sent(client):
+    for asked in ({"words": ["secret" * 1000]}, {"ids": ["secret" * 1000]}, {"secret" * 100: [1]}):
+        _, detail = client.refusal("/rows", asked)
+        assert "secret" not in detail
 
 
 def test_metrics(client):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import re
 import struct
@@ -18,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from emcomp import _core
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.tables import container
 from emcomp.tables.container_header import seal
@@ -194,6 +194,18 @@ def test_large_tensors_are_checked_by_verify(tmp_path):
         file.verify()
 
 
+def test_verifying_can_be_interrupted(small):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with container.open(small) as file:
+        with pytest.raises(KeyboardInterrupt):
+            file.verify(interrupt)
+        file.verify(lambda done, total: file.close())
+        with pytest.raises(ValueError, match="closed"):
+            file.verify()
+
+
 def test_future_format_says_what_to_do(small):
     data = small.read_bytes().replace(rb"{\"format\":1,", rb"{\"format\":7,")
     end = 8 + int.from_bytes(data[:8], "little")
@@ -288,7 +300,7 @@ def test_unaligned_tensors_are_refused(small):
         container.open(small)
 
 
-@pytest.mark.parametrize("length", [0, 1, 2**31, 100_000_001, 2**63 - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("length", [0, 1, 2**24 + 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1])
 def test_absurd_header_lengths(small, length):
     data = small.read_bytes()
     small.write_bytes(struct.pack("<Q", length) + data[8:])
@@ -298,9 +310,9 @@ def test_absurd_header_lengths(small, length):
 
 def test_header_longer_than_readers_allow(small):
     with small.open("r+b") as file:
-        file.truncate(100_000_100)
-        file.write(struct.pack("<Q", 100_000_001))
-    with pytest.raises(CorruptFileError, match="at most 100000000"):
+        file.truncate(2**24 + 100)
+        file.write(struct.pack("<Q", 2**24 + 1))
+    with pytest.raises(CorruptFileError, match="at most 16777216"):
         container.open(small)
 
 
@@ -366,12 +378,12 @@ def test_concurrent_readers(tmp_path):
 def base_of(array):
     while isinstance(array, np.ndarray):
         array = array.base
-    return array.obj if isinstance(array, memoryview) else array
+    return array
 
 
 def test_tensors_are_the_shared_map(small):
     codes = container.open(small).tensor("codes")
-    assert isinstance(base_of(codes), mmap.mmap)
+    assert isinstance(base_of(codes), _core.MappedFile)
     mapping = re.compile(rf"^\S+ (\S+) .*{re.escape(str(small))}$", re.MULTILINE)
     maps = Path("/proc/self/maps")
     if maps.exists():

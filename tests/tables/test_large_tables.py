@@ -1,5 +1,7 @@
 """More than 2^31 rows, entries and bytes, in files whose zeros take no room."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,12 +44,25 @@ def test_large_tables_in_shards(tmp_path):
         table.lookup([3 * MANY])
 
 
+def resident_bytes(path):
+    """Bytes of a mapped file that are in memory of this process."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    return sum(
+        1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1])
+        for line in lines
+        if line.endswith(str(path))
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc")
 def test_released_pages_come_back(tmp_path):
     X = np.random.default_rng(0).standard_normal((5000, 16)).astype(np.float32)
     table = emcomp.compress(X, "uniform:8", out=tmp_path / "t.emcomp")
     codes = table.tensors["codes"]
     before = codes.copy()
+    resident = resident_bytes(tmp_path / "t.emcomp")
     release(codes[1000:3001])
+    assert resident_bytes(tmp_path / "t.emcomp") <= resident - 24_000
     release(codes[:1])
     assert np.array_equal(codes, before)
     release(X[10:])  # nothing of memory that no file stands behind

@@ -178,8 +178,8 @@ def test_cosines_are_the_same_on_every_level():
     table = emcomp.compress(X, "uniform:4")
     found = set()
     for core in reference.cores().values():
-        arguments = table.tensors["codes"], 77, 4, 77, table.tensors["steps"], False
-        rows, cosines = core.uniform_reader(*arguments).similar(X[:3], 90, 2)
+        reader = core.codec_reader("uniform:4", *X.shape, dict(table.tensors))
+        rows, cosines = reader.similar(X[:3], 90, 2)
         found.add((rows.tobytes(), cosines.tobytes()))
     assert len(found) == 1
 
@@ -203,7 +203,7 @@ def test_queries_that_make_no_sense_are_refused(table):
         table.similar(300)
 
 
-# WordList
+# Words
 
 
 def test_words_name_rows(table, rows):

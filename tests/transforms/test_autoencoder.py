@@ -9,9 +9,10 @@ import pytest
 
 import emcomp
 from emcomp import InputError, _core, parse_codec
+from emcomp.engine.base import silent
 from emcomp.io.sources.base import ArraySource
 from emcomp.transforms import Autoencoder
-from emcomp.transforms.autoencoder_training import TrainingSettings
+from emcomp.transforms.autoencoder_training import TrainingSettings, train
 
 QUICK = "epochs=2,batch=16"
 TRAINED = "batch=16,learning_rate=0.02,decay_epochs=6"  # tables here are small: longer steps
@@ -98,17 +99,18 @@ def test_a_loss_without_any_term_is_refused():
 
 def test_divergence_is_reported():
     with pytest.raises(InputError, match="diverged by step"):
-        emcomp.compress(np.float32(1e30) * table(), "autoencoder:4(rmse_weight=1,epochs=1)")
+        settings = Autoencoder(4, rmse_weight=1.0, epochs=1).settings
+        train(np.float32(1e30) * table(), 4, False, settings, None, 0, 1, silent)
 
 
 def test_the_published_schedule():
     codec = Autoencoder(75)
-    settings_of_codec = codec.settings
-    rates = [settings_of_codec.rate(epoch) for epoch in range(30)]
+    settings = codec.settings
+    rates = [settings.rate(epoch) for epoch in range(30)]
     assert rates[:4] == [1e-3] * 4
     assert rates[4:8] == [5e-4] * 4
     assert rates[28:] == pytest.approx([1e-3 / 2**7] * 2)
-    powers = [settings_of_codec.power(epoch) for epoch in range(30)]
+    powers = [settings.power(epoch) for epoch in range(30)]
     assert powers[:3] == pytest.approx([1.0, 0.955, 0.91])
     assert powers[20:] == pytest.approx([0.1] * 10)
     assert (codec.cosine_weight, codec.rmse_weight, codec.power_weight) == (0.9975 / 5, 0.0, 0.0025)

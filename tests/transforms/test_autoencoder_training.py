@@ -22,9 +22,9 @@ def table(rows, dim, seed=0):
     return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
 
 
-def random_parameters(dim, latents, rng, dtype=np.float64):
+def random_parameters(dim, latents, rng):
     shapes = [(latents, dim), (1, latents), (latents, dim), (1, dim)]
-    return tuple((0.5 * rng.standard_normal(shape)).astype(dtype) for shape in shapes)
+    return tuple((0.5 * rng.standard_normal(shape)).astype(np.float32) for shape in shapes)
 
 
 def exponential_linear_unit(x):
@@ -46,6 +46,21 @@ def reference_loss(X, parameters, elu, objective):
     )
 
 
+def finite_differences(loss, parameters, step):
+    """The slopes of a float64 loss, parameter by parameter."""
+    for parameter in parameters:
+        slopes = np.empty_like(parameter)
+        for index in np.ndindex(parameter.shape):
+            kept = parameter[index]
+            parameter[index] = kept + step
+            above = loss()
+            parameter[index] = kept - step
+            below = loss()
+            parameter[index] = kept
+            slopes[index] = (above - below) / (2 * step)
+        yield slopes
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("elu", [False, True])
 @pytest.mark.parametrize(("rows", "dim", "latents"), [(1, 1, 1), (35, 5, 3), (33, 3, 33)])
@@ -53,51 +68,53 @@ def test_gradient_is_that_of_finite_differences(rows, dim, latents, elu, objecti
     rng = np.random.default_rng(dim)
     settings = OBJECTIVES[objective]
     parameters = random_parameters(dim, latents, rng)
-    X = rng.standard_normal((rows, dim))
+    X = rng.standard_normal((rows, dim)).astype(np.float32)
     loss, distance, gradients = _core.autoencoder_gradient(
         X, parameters, elu, _core.AutoencoderObjective(*settings), 2
     )
-    assert loss == pytest.approx(reference_loss(X, parameters, elu, settings), rel=1e-12)
-    assert distance == pytest.approx(
-        reference_loss(X, parameters, elu, OBJECTIVES["cosine"]), rel=1e-12, abs=1e-15
-    )
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        for index in np.ndindex(parameter.shape):
-            kept = parameter[index]
-            parameter[index] = kept + 1e-6
-            above = reference_loss(X, parameters, elu, settings)
-            parameter[index] = kept - 1e-6
-            below = reference_loss(X, parameters, elu, settings)
-            parameter[index] = kept
-            assert gradient[index] == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-7)
+    exact, exact_X = tuple(p.astype(np.float64) for p in parameters), X.astype(np.float64)
+
+    def expected():
+        return reference_loss(exact_X, exact, elu, settings)
+
+    assert loss == pytest.approx(expected(), rel=2e-7, abs=1e-7)
+    cosine = reference_loss(exact_X, exact, elu, OBJECTIVES["cosine"])
+    assert distance == pytest.approx(cosine, rel=2e-7, abs=1e-7)
+    # Float32 arithmetic: errors are small beside the largest entry, less so where the slope is a
+    # power of an error that is itself a difference.
+    tolerance = 1e-4 if objective in ("power", "all") else 5e-6
+    for gradient, slopes in zip(gradients, finite_differences(expected, exact, 1e-6), strict=True):
+        assert np.abs(gradient - slopes).max() <= tolerance * np.abs(slopes).max() + 5e-7
 
 
 def test_rows_too_short_for_a_cosine():
     """Zero rows count as a cosine of zero and move nothing; short ones have the eps of the loss."""
     rng = np.random.default_rng(1)
     parameters = random_parameters(4, 2, rng)
-    X = rng.standard_normal((5, 4))
+    X = rng.standard_normal((5, 4)).astype(np.float32)
     objective = _core.AutoencoderObjective(*OBJECTIVES["cosine"])
     X[1:] = 0.0
     loss, distance, gradients = _core.autoencoder_gradient(X, parameters, False, objective, 1)
     alone, _, expected = _core.autoencoder_gradient(X[:1], parameters, False, objective, 1)
     assert loss == distance == pytest.approx((alone + 4) / 5)
     for gradient, other in zip(gradients, expected, strict=True):
-        np.testing.assert_allclose(gradient, other / 5, rtol=1e-12)
-    short = 1e-9 * rng.standard_normal((3, 4))
+        np.testing.assert_allclose(gradient, other / 5, rtol=1e-6)
+    short = (1e-9 * rng.standard_normal((3, 4))).astype(np.float32)
     loss, _, gradients = _core.autoencoder_gradient(short, parameters, False, objective, 1)
-    assert loss == pytest.approx(
-        reference_loss(short, parameters, False, OBJECTIVES["cosine"]), rel=1e-12
-    )
-    np.testing.assert_allclose(gradients[3][0], -short.mean(axis=0) / 1e-6, rtol=1e-9)
+    exact = tuple(p.astype(np.float64) for p in parameters)
+    expected_loss = reference_loss(short.astype(np.float64), exact, False, OBJECTIVES["cosine"])
+    assert 1 - loss == pytest.approx(1 - expected_loss, rel=1e-6)
+    np.testing.assert_allclose(gradients[3][0], -short.mean(axis=0) / 1e-6, rtol=1e-6)
 
 
 def test_exact_outputs_have_no_slope():
     """The powered error has an infinite slope near zero, and none at zero."""
-    parameters = (np.eye(3), np.zeros((1, 3)), np.eye(3), np.zeros((1, 3)))
+    eye, zeros = np.eye(3, dtype=np.float32), np.zeros((1, 3), np.float32)
     objective = _core.AutoencoderObjective(0.0, 1.0, 1.0, 0.1)
-    loss, _, gradients = _core.autoencoder_gradient(np.eye(3), parameters, False, objective, 1)
-    assert loss == pytest.approx(1e-10**0.1)
+    loss, _, gradients = _core.autoencoder_gradient(
+        eye, (eye, zeros, eye, zeros), False, objective, 1
+    )
+    assert loss == pytest.approx(1e-10**0.1, rel=1e-6)
     assert not any(gradient.any() for gradient in gradients)
 
 
@@ -115,15 +132,14 @@ def torch_loss(torch, rows, tensors, elu, objective):
     return loss
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("elu", [False, True])
 @pytest.mark.parametrize("objective", ["published", "all"])
-def test_gradient_is_that_of_autograd(dtype, elu, objective):
+def test_gradient_is_that_of_autograd(elu, objective):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
     settings = OBJECTIVES[objective]
-    parameters = random_parameters(65, 37, rng, dtype)
-    X = rng.standard_normal((70, 65)).astype(dtype)
+    parameters = random_parameters(65, 37, rng)
+    X = rng.standard_normal((70, 65)).astype(np.float32)
     loss, _, gradients = _core.autoencoder_gradient(
         X, parameters, elu, _core.AutoencoderObjective(*settings), 1
     )
@@ -131,16 +147,15 @@ def test_gradient_is_that_of_autograd(dtype, elu, objective):
     rows = torch.tensor(X.astype(np.float64))
     expected = torch_loss(torch, rows, tensors, elu, settings)
     expected.backward()
-    tolerance = 1e-11 if dtype == np.float64 else 2e-3
-    assert loss == pytest.approx(expected.item(), rel=tolerance)
+    assert loss == pytest.approx(expected.item(), rel=1e-6)
     for tensor, gradient in zip(tensors, gradients, strict=True):
         wanted = tensor.grad.numpy()
-        assert np.abs(gradient - wanted).max() <= tolerance * np.abs(wanted).max()
+        assert np.abs(gradient - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
 
 def test_gradient_does_not_depend_on_threads():
     rng = np.random.default_rng(4)
-    parameters = random_parameters(257, 65, rng, np.float32)
+    parameters = random_parameters(257, 65, rng)
     X = rng.standard_normal((300, 257)).astype(np.float32)
     objective = _core.AutoencoderObjective(*OBJECTIVES["all"])
     first, *others = (
@@ -185,9 +200,9 @@ def test_steps_are_those_of_adam_on_shuffled_rows(batch):
             order[i], order[other] = order[other], order[i]
         for first in range(0, rows, batch):
             step += 1
-            chosen = X[order[first : first + batch]].astype(np.float64)
+            chosen = X[order[first : first + batch]]
             expected, _, gradients = _core.autoencoder_gradient(
-                chosen, tuple(values), False, objective, 1
+                chosen, tuple(value.astype(np.float32) for value in values), False, objective, 1
             )
             for value, mean, variance, gradient in zip(
                 values, means, variances, gradients, strict=True
@@ -216,7 +231,7 @@ def test_steps_in_one_call_or_many_are_the_same():
 
 def test_parameters_can_be_set():
     trainer = _core.AutoencoderTrainer(table(20, 5), 2, False, 8, 0)
-    parameters = random_parameters(5, 2, np.random.default_rng(0), np.float32)
+    parameters = random_parameters(5, 2, np.random.default_rng(0))
     trainer.parameters = parameters
     for a, b in zip(parameters, trainer.parameters, strict=True):
         np.testing.assert_array_equal(a, b)

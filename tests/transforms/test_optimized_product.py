@@ -95,7 +95,7 @@ def test_rows_are_codewords_rotated_back():
         np.testing.assert_allclose(np.sqrt(chosen), np.sqrt(distances.min(axis=1)), atol=3e-3)
     out = np.empty_like(X)
     codec.reader(X.shape, {"codes": codes, **fitted.shared_tensors}).read(0, out, 1)
-    expected = rotated @ fitted.shared_tensors["map"].astype(np.float32)
+    expected = rotated @ fitted.shared_tensors["map"].astype(np.float64)
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
@@ -143,7 +143,7 @@ def test_tensors_that_do_not_fit():
     tensors = emcomp.compress(X, codec).tensors
     for name, bad in (
         ("map", tensors["map"][:5]),
-        ("map", tensors["map"].astype(np.float32)),
+        ("map", tensors["map"].astype(np.float64)),
         ("codebook", tensors["codebook"][:8]),
     ):
         with pytest.raises(FormatError, match=name):

@@ -3,34 +3,31 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 
 namespace emcomp::codes {
 
-namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-
-}  // namespace
+namespace {}  // namespace
 
 AdditiveStatistics::AdditiveStatistics(const AdditiveShape& shape)
     : shape_(shape),
-      meetings_(at(shape.all_codewords() * shape.all_codewords())),
-      sums_(at(shape.all_codewords() * shape.dim)) {}
+      meetings_(base::at(shape.all_codewords() * shape.all_codewords())),
+      sums_(base::at(shape.all_codewords() * shape.dim)) {}
 
 void AdditiveStatistics::update(const base::MatrixView& matrix, const std::uint8_t* codes,
                                 int threads) {
   const std::int64_t all = shape_.all_codewords();
   const std::int64_t dim = shape_.dim;
   constexpr std::int64_t kRows = 4096;
-  std::vector<float> scratch(matrix.is_plain() ? 0 : at(std::min(kRows, matrix.rows) * dim));
-  std::vector<std::uint8_t> columns(at(std::min(kRows, matrix.rows) * shape_.codes));
+  std::vector<float> scratch(matrix.is_plain() ? 0 : base::at(std::min(kRows, matrix.rows) * dim));
+  std::vector<std::uint8_t> columns(base::at(std::min(kRows, matrix.rows) * shape_.codes));
   for (std::int64_t begin = 0; begin < matrix.rows; begin += kRows) {
     const std::int64_t count = std::min(kRows, matrix.rows - begin);
     const float* rows = base::rows_as_float(matrix, begin, count, scratch.data());
     for (std::int64_t r = 0; r < count; ++r) {
       for (std::int64_t m = 0; m < shape_.codes; ++m) {
-        columns[at(m * count + r)] = codes[(begin + r) * shape_.codes + m];
+        columns[base::at(m * count + r)] = codes[(begin + r) * shape_.codes + m];
       }
     }
     // A codebook's own counts and sums are one thread's, so that rows are added in order.
@@ -60,7 +57,7 @@ std::vector<std::uint32_t> AdditiveStatistics::counts() const {
   std::vector<std::uint32_t> counts;
   counts.reserve(static_cast<std::size_t>(shape_.all_codewords()));
   for (std::int64_t i = 0; i < shape_.all_codewords(); ++i) {
-    counts.push_back(meetings_[at(i * (shape_.all_codewords() + 1))]);
+    counts.push_back(meetings_[base::at(i * (shape_.all_codewords() + 1))]);
   }
   return counts;
 }
@@ -77,20 +74,21 @@ std::vector<float> AdditiveStatistics::solve(std::span<const float> before, int 
   normal.diagonal().array() += kRidge;
   const Eigen::LLT<Eigen::Ref<Matrix>> factors(normal);
 
-  std::vector<float> codebooks(at(all * dim));
+  std::vector<float> codebooks(base::at(all * dim));
   constexpr std::int64_t kColumns = 32;
   base::parallel_blocks(dim, kColumns, threads, [&](std::int64_t begin, std::int64_t end) {
     Matrix right(all, end - begin);
     for (std::int64_t i = 0; i < all; ++i) {
       for (std::int64_t c = begin; c < end; ++c) {
         const std::int64_t entry = i * dim + c;
-        right(i, c - begin) = sums_[at(entry)] + kRidge * static_cast<double>(before[at(entry)]);
+        right(i, c - begin) =
+            sums_[base::at(entry)] + kRidge * static_cast<double>(before[base::at(entry)]);
       }
     }
     factors.solveInPlace(right);
     for (std::int64_t i = 0; i < all; ++i) {
       for (std::int64_t c = begin; c < end; ++c) {
-        codebooks[at(i * dim + c)] = static_cast<float>(right(i, c - begin));
+        codebooks[base::at(i * dim + c)] = static_cast<float>(right(i, c - begin));
       }
     }
   });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 #include "emcomp/base/random.hpp"
 
@@ -16,8 +17,6 @@ using RowsView = Eigen::Map<const Rows>;
 
 constexpr std::int64_t kRows = 64;  // rows whose products with the codewords are kept together
 
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-
 }  // namespace
 
 // The search for one row. `scores_` holds for every codeword what the halved error would change by
@@ -26,9 +25,9 @@ class RowSearch {
  public:
   explicit RowSearch(const AdditiveSearch& search)
       : search_(search),
-        scores_(at(search.shape_.all_codewords())),
+        scores_(base::at(search.shape_.all_codewords())),
         best_scores_(scores_.size()),
-        codes_(at(search.shape_.codes)),
+        codes_(base::at(search.shape_.codes)),
         best_codes_(codes_.size()) {}
 
   // Starts from a row's products with all codewords and no codes.
@@ -46,19 +45,19 @@ class RowSearch {
 
   void pursue() {
     const std::int64_t count = search_.shape_.codes;
-    std::vector<bool> assigned(at(count));
+    std::vector<bool> assigned(base::at(count));
     for (std::int64_t step = 0; step < count; ++step) {
       std::int64_t chosen = -1;
       float least = 0.0f;
       for (std::int64_t m = 0; m < count; ++m) {
-        if (assigned[at(m)]) continue;
+        if (assigned[base::at(m)]) continue;
         const float score = score_of(m, best_codeword(m));
         if (chosen < 0 || score < least) {
           chosen = m;
           least = score;
         }
       }
-      assigned[at(chosen)] = true;
+      assigned[base::at(chosen)] = true;
       assign(chosen, best_codeword(chosen));
     }
   }
@@ -71,7 +70,7 @@ class RowSearch {
       changed = false;
       for (std::int64_t m = 0; m < search_.shape_.codes; ++m) {
         const std::int64_t better = best_codeword(m);
-        if (!(score_of(m, better) < score_of(m, codes_[at(m)]))) continue;
+        if (!(score_of(m, better) < score_of(m, codes_[base::at(m)]))) continue;
         release(m);
         assign(m, better);
         changed = true;
@@ -82,21 +81,21 @@ class RowSearch {
   void restart(base::PhiloxKey key, std::int64_t row, int restarts) {
     const std::int64_t count = search_.shape_.codes;
     const std::int64_t released = std::min<std::int64_t>(count, kReleased);
-    std::vector<std::int64_t> order(at(count));
+    std::vector<std::int64_t> order(base::at(count));
     std::iota(order.begin(), order.end(), 0);
     for (int attempt = 0; attempt < restarts; ++attempt) {
       keep();
       for (std::int64_t i = 0; i < released; ++i) {
         const base::PhiloxCounter random = base::row_random(key, row, static_cast<std::uint32_t>(i),
                                                             static_cast<std::uint32_t>(attempt));
-        std::swap(order[at(i)], order[at(i + random[0] % (count - i))]);
-        release(order[at(i)]);
+        std::swap(order[base::at(i)], order[base::at(i + random[0] % (count - i))]);
+        release(order[base::at(i)]);
       }
       const base::PhiloxCounter random = base::row_random(
           key, row, static_cast<std::uint32_t>(released), static_cast<std::uint32_t>(attempt));
-      assign(order[at(released - 1)], random[0] % search_.shape_.codewords);
+      assign(order[base::at(released - 1)], random[0] % search_.shape_.codewords);
       for (std::int64_t i = released - 1; i-- > 0;)
-        assign(order[at(i)], best_codeword(order[at(i)]));
+        assign(order[base::at(i)], best_codeword(order[base::at(i)]));
       settle();
       if (!(gain_ < best_gain_)) go_back();
     }
@@ -111,7 +110,7 @@ class RowSearch {
   static constexpr std::int64_t kReleased = 4;
 
   float score_of(std::int64_t m, std::int64_t codeword) const {
-    return scores_[at(m * search_.shape_.codewords + codeword)];
+    return scores_[base::at(m * search_.shape_.codewords + codeword)];
   }
 
   std::int64_t best_codeword(std::int64_t m) const {
@@ -126,13 +125,13 @@ class RowSearch {
 
   void assign(std::int64_t m, std::int64_t codeword) {
     gain_ += static_cast<double>(score_of(m, codeword));
-    codes_[at(m)] = static_cast<std::uint8_t>(codeword);
+    codes_[base::at(m)] = static_cast<std::uint8_t>(codeword);
     const float* products = products_of(m, codeword);
     for (std::size_t i = 0; i < scores_.size(); ++i) scores_[i] += products[i];
   }
 
   void release(std::int64_t m) {
-    const std::int64_t codeword = codes_[at(m)];
+    const std::int64_t codeword = codes_[base::at(m)];
     gain_ -= static_cast<double>(score_of(m, codeword));
     const float* products = products_of(m, codeword);
     for (std::size_t i = 0; i < scores_.size(); ++i) scores_[i] -= products[i];
@@ -168,8 +167,8 @@ AdditiveSearch::AdditiveSearch(std::span<const float> codebooks, const AdditiveS
                                int threads)
     : shape_(shape),
       codebooks_(codebooks.begin(), codebooks.end()),
-      half_norms_(at(shape.all_codewords())),
-      products_(at(shape.all_codewords() * shape.all_codewords())) {
+      half_norms_(base::at(shape.all_codewords())),
+      products_(base::at(shape.all_codewords() * shape.all_codewords())) {
   const std::int64_t all = shape.all_codewords();
   const RowsView codewords(codebooks_.data(), all, shape.dim);
   Eigen::Map<Rows> products(products_.data(), all, all);
@@ -179,7 +178,7 @@ AdditiveSearch::AdditiveSearch(std::span<const float> codebooks, const AdditiveS
     products.middleRows(first, shape.codewords).noalias() =
         codewords.middleRows(first, shape.codewords) * codewords.transpose();
     for (std::int64_t i = first; i < first + shape.codewords; ++i) {
-      half_norms_[at(i)] = 0.5f * products(i, i);
+      half_norms_[base::at(i)] = 0.5f * products(i, i);
     }
     products.block(first, first, shape.codewords, shape.codewords).setZero();
   });
@@ -192,7 +191,7 @@ template <class Work>
 void for_rows(const base::MatrixView& matrix, const RowsView& codewords, int threads, Work&& work) {
   base::parallel_blocks(matrix.rows, kRows, threads, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t count = end - begin;
-    std::vector<float> scratch(matrix.is_plain() ? 0 : at(count * matrix.dim));
+    std::vector<float> scratch(matrix.is_plain() ? 0 : base::at(count * matrix.dim));
     const float* rows = base::rows_as_float(matrix, begin, count, scratch.data());
     const Rows products = RowsView(rows, count, matrix.dim) * codewords.transpose();
     work(begin, count, rows, products);
@@ -219,11 +218,11 @@ double AdditiveSearch::improve(const base::MatrixView& matrix, std::int64_t firs
                                std::uint64_t seed, std::uint8_t* codes, int threads) const {
   const base::PhiloxKey key = base::philox_key(seed);
   const RowsView codewords(codebooks_.data(), shape_.all_codewords(), shape_.dim);
-  std::vector<double> errors(at((matrix.rows + kRows - 1) / kRows));
+  std::vector<double> errors(base::at((matrix.rows + kRows - 1) / kRows));
   for_rows(matrix, codewords, threads,
            [&](std::int64_t begin, std::int64_t count, const float* rows, const Rows& products) {
              RowSearch search(*this);
-             double& error = errors[at(begin / kRows)];
+             double& error = errors[base::at(begin / kRows)];
              for (std::int64_t r = 0; r < count; ++r) {
                std::uint8_t* row_codes = codes + (begin + r) * shape_.codes;
                search.start(products.row(r).data(), row_codes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 #include "emcomp/kmeans/fit.hpp"
 #include "emcomp/kmeans/lloyd.hpp"
@@ -10,8 +11,6 @@
 namespace emcomp::codes {
 
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 // A seed for each part from the one for all of them.
 std::uint64_t part_seed(std::uint64_t seed, std::int64_t part) {
@@ -31,7 +30,7 @@ void start_product_codebook(const base::MatrixView& sample, const ProductLayout&
     const std::int64_t first = layout.first_column(part);
     const std::int64_t width = layout.first_column(part + 1) - first;
     // The part's columns lie together while they are read again and again.
-    std::vector<float> columns(at(sample.rows * width));
+    std::vector<float> columns(base::at(sample.rows * width));
     base::load_rows(kmeans::columns_of(sample, first, width), 0, sample.rows, columns.data());
     const std::vector<float> centroids =
         kmeans::start_centroids(kmeans::dense_view(columns, width), layout.codewords(),
@@ -43,20 +42,20 @@ void start_product_codebook(const base::MatrixView& sample, const ProductLayout&
 }
 
 ProductEncoder::ProductEncoder(const float* codebook, const ProductLayout& layout)
-    : layout_(layout), shift_(at(layout.dim)) {
+    : layout_(layout), shift_(base::at(layout.dim)) {
   const std::int64_t count = layout.codewords();
   for (std::int64_t j = 0; j < layout.dim; ++j) {
     double sum = 0.0;
     for (std::int64_t c = 0; c < count; ++c) sum += codebook[c * layout.dim + j];
-    shift_[at(j)] = static_cast<float>(sum / static_cast<double>(count));
+    shift_[base::at(j)] = static_cast<float>(sum / static_cast<double>(count));
   }
-  codewords_.reserve(at(count * layout.dim));
+  codewords_.reserve(base::at(count * layout.dim));
   for (std::int64_t part = 0; part < layout.parts; ++part) {
     const std::int64_t first = layout.first_column(part);
     const std::int64_t last = layout.first_column(part + 1);
     for (std::int64_t c = 0; c < count; ++c) {
       for (std::int64_t j = first; j < last; ++j) {
-        codewords_.push_back(codebook[c * layout.dim + j] - shift_[at(j)]);
+        codewords_.push_back(codebook[c * layout.dim + j] - shift_[base::at(j)]);
       }
     }
     parts_.emplace_back(codewords_.data() + first * count, count, last - first);
@@ -68,23 +67,23 @@ void ProductEncoder::search(const float* rows, std::int64_t count, std::int64_t 
                             float* distances) const {
   const std::int64_t dim = layout_.dim;
   const std::int64_t parts = layout_.parts;
-  std::vector<float> shifted(at(count * dim));
-  std::vector<std::int32_t> found(at(count));
+  std::vector<float> shifted(base::at(count * dim));
+  std::vector<std::int32_t> found(base::at(count));
   for (std::int64_t r = 0; r < count; ++r) {
     for (std::int64_t j = 0; j < dim; ++j)
-      shifted[at(r * dim + j)] = rows[r * dim + j] - shift_[at(j)];
+      shifted[base::at(r * dim + j)] = rows[r * dim + j] - shift_[base::at(j)];
     kmeans::checked_squared_norm(shifted.data() + r * dim, dim, first_row + r);
   }
   for (std::int64_t part = 0; part < parts; ++part) {
     const std::int64_t first = layout_.first_column(part);
     const std::int64_t width = layout_.first_column(part + 1) - first;
-    parts_[at(part)].search(shifted.data() + first, dim, count, products, found.data());
-    for (std::int64_t r = 0; r < count; ++r) codes[r * parts + part] = found[at(r)];
+    parts_[base::at(part)].search(shifted.data() + first, dim, count, products, found.data());
+    for (std::int64_t r = 0; r < count; ++r) codes[r * parts + part] = found[base::at(r)];
     if (distances == nullptr) continue;
     const float* codewords = codewords_.data() + first * layout_.codewords();
     for (std::int64_t r = 0; r < count; ++r) {
       distances[r * parts + part] = kmeans::squared_distance(
-          shifted.data() + r * dim + first, codewords + found[at(r)] * width, width);
+          shifted.data() + r * dim + first, codewords + found[base::at(r)] * width, width);
     }
   }
 }
@@ -97,8 +96,8 @@ void ProductEncoder::encode(const base::MatrixView& matrix, std::int64_t first_r
   base::parallel_blocks(
       matrix.rows, base::kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
         const std::int64_t count = end - begin;
-        std::vector<float> scratch(matrix.is_plain() ? 0 : at(count * dim));
-        std::vector<std::int32_t> codes(at(count * parts));
+        std::vector<float> scratch(matrix.is_plain() ? 0 : base::at(count * dim));
+        std::vector<std::int32_t> codes(base::at(count * parts));
         const float* rows = base::rows_as_float(matrix, begin, count, scratch.data());
         search(rows, count, first_row + begin, kmeans::Products::kPortable, codes.data(), nullptr);
         for (std::int64_t r = 0; r < count; ++r) {

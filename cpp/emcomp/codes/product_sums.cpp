@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 
 namespace emcomp::codes {
@@ -11,8 +12,6 @@ namespace {
 
 constexpr std::int64_t kRowsTogether = 1024;   // searched, then added up while they are in cache
 constexpr std::int64_t kColumnsTogether = 64;  // that a thread adds up
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 template <class T>
 void add_to(std::vector<T>& totals, const std::vector<T>& terms) {
@@ -31,8 +30,8 @@ struct ProductSums::Strip {
 };
 
 ProductSums::Totals::Totals(const ProductLayout& layout)
-    : sums(at(layout.codewords() * layout.dim)),
-      counts(at(layout.codewords() * layout.parts)),
+    : sums(base::at(layout.codewords() * layout.dim)),
+      counts(base::at(layout.codewords() * layout.parts)),
       errors(counts.size()),
       farthest(sums.size()),
       distances(counts.size()) {}
@@ -61,8 +60,8 @@ void ProductSums::update(const base::MatrixView& block, std::int64_t first_row, 
   Totals totals(layout());
   threads = base::threads_for(block.rows * dim * layout().codewords() / 8, threads);
   const std::int64_t most = std::min(block.rows, kRowsTogether * threads);
-  std::vector<float> scratch(block.is_plain() ? 0 : at(most * dim));
-  std::vector<std::int32_t> codes(at(most * parts));
+  std::vector<float> scratch(block.is_plain() ? 0 : base::at(most * dim));
+  std::vector<std::int32_t> codes(base::at(most * parts));
   std::vector<float> distances(codes.size());
   for (std::int64_t start = 0; start < block.rows; start += most) {
     const std::int64_t count = std::min(most, block.rows - start);
@@ -80,7 +79,7 @@ void ProductSums::update(const base::MatrixView& block, std::int64_t first_row, 
     // Threads share out the columns, so that every sum is taken in the order of the rows.
     base::parallel_blocks(static_cast<std::int64_t>(strips.size()), 1, threads,
                           [&](std::int64_t strip, std::int64_t) {
-                            add_strip(strips[at(strip)], rows, count, codes.data(),
+                            add_strip(strips[base::at(strip)], rows, count, codes.data(),
                                       distances.data(), totals);
                           });
   }
@@ -99,7 +98,7 @@ void ProductSums::add_strip(const Strip& strip, const float* rows, std::int64_t 
     double* sum = sums + code * strip.width;
     for (std::int64_t j = 0; j < width; ++j) sum[j] += row[strip.first + j];
     if (strip.first > 0) continue;
-    const std::size_t entry = at(strip.part * codewords + code);
+    const std::size_t entry = base::at(strip.part * codewords + code);
     const float distance = distances[r * layout().parts + strip.part];
     ++totals.counts[entry];
     totals.errors[entry] += distance;
@@ -119,7 +118,7 @@ void ProductSums::merge(const Totals& other) {
   for (const Strip& strip : strips()) {
     if (strip.first > 0) continue;
     for (std::int64_t code = 0; code < codewords; ++code) {
-      const std::size_t entry = at(strip.part * codewords + code);
+      const std::size_t entry = base::at(strip.part * codewords + code);
       if (!(other.distances[entry] > totals_.distances[entry])) continue;
       totals_.distances[entry] = other.distances[entry];
       const std::int64_t row = strip.offset * codewords + code * strip.width;
@@ -144,7 +143,7 @@ std::vector<double> ProductSums::sums() const {
 std::vector<float> ProductSums::next_codebook() const {
   const std::int64_t codewords = layout().codewords();
   std::vector<float> codebook = codebook_;
-  std::vector<std::int64_t> order(at(codewords));
+  std::vector<std::int64_t> order(base::at(codewords));
   for (const Strip& strip : strips()) {
     if (strip.first > 0) continue;
     const std::int64_t* counts = totals_.counts.data() + strip.part * codewords;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 #include "emcomp/kmeans/fit.hpp"
 #include "emcomp/kmeans/lloyd.hpp"
@@ -11,8 +12,6 @@
 namespace emcomp::codes {
 
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 // A coding of one stage more: coding `rank` of the row, followed by a codeword.
 struct Candidate {
@@ -24,7 +23,7 @@ struct Candidate {
 // The `width` best candidates in order; of equal ones the first that came.
 class Shortlist {
  public:
-  explicit Shortlist(std::int64_t width) : width_(width) { entries_.reserve(at(width) + 1); }
+  explicit Shortlist(std::int64_t width) : width_(width) { entries_.reserve(base::at(width) + 1); }
 
   void clear() { entries_.clear(); }
 
@@ -52,8 +51,8 @@ class Shortlist {
 Beams::Beams(std::int64_t rows, const ResidualLayout& layout)
     : width_(layout.beam),
       stages_(layout.stages),
-      scores_(at(rows * layout.beam)),
-      codes_(at(rows * layout.beam * layout.stages)) {}
+      scores_(base::at(rows * layout.beam)),
+      codes_(base::at(rows * layout.beam * layout.stages)) {}
 
 void ResidualEncoder::add_stage(std::span<const float> codebook, int threads) {
   const std::int64_t count = layout_.codewords();
@@ -63,32 +62,32 @@ void ResidualEncoder::add_stage(std::span<const float> codebook, int threads) {
       .half_norms = {},
       .products = kmeans::NearestCodeword(codebook.data(), count, dim),
       .cross = std::vector<std::vector<float>>(layout_.tabulated() ? stages_.size() : 0)};
-  const std::vector<float> zeros(at(dim));
+  const std::vector<float> zeros(base::at(dim));
   for (std::int64_t c = 0; c < count; ++c) {
     stage.half_norms.push_back(
         0.5f * kmeans::squared_distance(codebook.data() + c * dim, zeros.data(), dim));
   }
   base::parallel_blocks(static_cast<std::int64_t>(stage.cross.size()), 1, threads,
                         [&](std::int64_t before, std::int64_t) {
-                          auto& cross = stage.cross[at(before)];
-                          cross.resize(at(count * count));
-                          stage.products.products(stages_[at(before)].codebook.data(), dim, count,
-                                                  cross.data());
+                          auto& cross = stage.cross[base::at(before)];
+                          cross.resize(base::at(count * count));
+                          stage.products.products(stages_[base::at(before)].codebook.data(), dim,
+                                                  count, cross.data());
                         });
   stages_.push_back(std::move(stage));
 }
 
 void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t stage_index,
                              Beams& beams) const {
-  const Stage& stage = stages_[at(stage_index)];
+  const Stage& stage = stages_[base::at(stage_index)];
   const std::int64_t codewords = layout_.codewords();
   const bool tabulated = layout_.tabulated() || stage_index == 0;
-  std::vector<float> products(tabulated ? at(count * codewords) : 0);
+  std::vector<float> products(tabulated ? base::at(count * codewords) : 0);
   if (tabulated) stage.products.products(rows, layout_.dim, count, products.data());
   std::vector<float> rests;
 
-  std::vector<float> totals(at(codewords));
-  std::vector<std::uint16_t> old_codes(at(layout_.beam * layout_.stages));
+  std::vector<float> totals(base::at(codewords));
+  std::vector<std::uint16_t> old_codes(base::at(layout_.beam * layout_.stages));
   Shortlist shortlist(layout_.beam);
   std::int64_t live = 0;
   for (std::int64_t r = 0; r < count; ++r) {
@@ -100,21 +99,21 @@ void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t
       const float score = stage_index == 0 ? 0.0f : beams.score(r, rank);
       const float* product = products.data() + (tabulated ? r : rank) * codewords;
       for (std::int64_t c = 0; c < codewords; ++c) {
-        totals[at(c)] = score + (stage.half_norms[at(c)] - product[c]);
+        totals[base::at(c)] = score + (stage.half_norms[base::at(c)] - product[c]);
       }
       add_cross(stage, beams.codes(r, rank), totals.data());
       constexpr std::int64_t kTogether = 16;
       for (std::int64_t first = 0; first < codewords; first += kTogether) {
         const std::int64_t last = std::min(first + kTogether, codewords);
-        float least = totals[at(first)];
+        float least = totals[base::at(first)];
         for (std::int64_t c = first + 1; c < last; ++c) {
-          least = totals[at(c)] < least ? totals[at(c)] : least;
+          least = totals[base::at(c)] < least ? totals[base::at(c)] : least;
         }
         if (!(least < shortlist.worst())) continue;
         for (std::int64_t c = first; c < last; ++c) {
-          if (totals[at(c)] < shortlist.worst()) {
-            shortlist.add(
-                {totals[at(c)], static_cast<std::int32_t>(rank), static_cast<std::int32_t>(c)});
+          if (totals[base::at(c)] < shortlist.worst()) {
+            shortlist.add({totals[base::at(c)], static_cast<std::int32_t>(rank),
+                           static_cast<std::int32_t>(c)});
           }
         }
       }
@@ -122,7 +121,7 @@ void ResidualEncoder::extend(const float* rows, std::int64_t count, std::int64_t
     std::copy_n(beams.codes(r, 0), old_codes.size(), old_codes.data());
     live = static_cast<std::int64_t>(shortlist.entries().size());
     for (std::int64_t rank = 0; rank < live; ++rank) {
-      const Candidate& candidate = shortlist.entries()[at(rank)];
+      const Candidate& candidate = shortlist.entries()[base::at(rank)];
       beams.score(r, rank) = candidate.score;
       std::uint16_t* codes = beams.codes(r, rank);
       std::copy_n(old_codes.data() + candidate.rank * layout_.stages, stage_index, codes);
@@ -145,18 +144,18 @@ void ResidualEncoder::multiply_rests(const float* row, std::int64_t stage, Beams
                                      std::int64_t index, std::vector<float>& rests,
                                      std::vector<float>& products) const {
   const std::int64_t dim = layout_.dim;
-  rests.resize(at(beams.live() * dim));
-  products.resize(at(beams.live() * layout_.codewords()));
+  rests.resize(base::at(beams.live() * dim));
+  products.resize(base::at(beams.live() * layout_.codewords()));
   for (std::int64_t rank = 0; rank < beams.live(); ++rank) {
     float* rest = rests.data() + rank * dim;
     std::copy_n(row, dim, rest);
     const std::uint16_t* codes = beams.codes(index, rank);
     for (std::int64_t before = 0; before < stage; ++before) {
-      const float* codeword = stages_[at(before)].codebook.data() + codes[before] * dim;
+      const float* codeword = stages_[base::at(before)].codebook.data() + codes[before] * dim;
       for (std::int64_t j = 0; j < dim; ++j) rest[j] -= codeword[j];
     }
   }
-  stages_[at(stage)].products.products(rests.data(), dim, beams.live(), products.data());
+  stages_[base::at(stage)].products.products(rests.data(), dim, beams.live(), products.data());
 }
 
 void ResidualEncoder::encode(const base::MatrixView& matrix, std::int64_t first_row,
@@ -164,14 +163,14 @@ void ResidualEncoder::encode(const base::MatrixView& matrix, std::int64_t first_
   base::parallel_blocks(
       matrix.rows, base::kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
         const std::int64_t count = end - begin;
-        std::vector<float> scratch(at(count * layout_.dim));
+        std::vector<float> scratch(base::at(count * layout_.dim));
         const float* rows = base::rows_as_float(matrix, begin, count, scratch.data());
         for (std::int64_t r = 0; r < count; ++r) {
           kmeans::checked_squared_norm(rows + r * layout_.dim, layout_.dim, first_row + begin + r);
         }
         Beams beams(count, layout_);
         for (std::int64_t stage = 0; stage < stages(); ++stage) extend(rows, count, stage, beams);
-        std::vector<std::int32_t> codes(at(layout_.stages));
+        std::vector<std::int32_t> codes(base::at(layout_.stages));
         for (std::int64_t r = 0; r < count; ++r) {
           std::copy_n(beams.codes(r, 0), layout_.stages, codes.data());
           packing::write_codes(codes.data(), layout_.stages, layout_.bits,
@@ -181,7 +180,7 @@ void ResidualEncoder::encode(const base::MatrixView& matrix, std::int64_t first_
 }
 
 ResidualTrainer::ResidualTrainer(const base::MatrixView& rows, const ResidualLayout& layout)
-    : layout_(layout), encoder_(layout), rows_(at(rows.rows * rows.dim)) {
+    : layout_(layout), encoder_(layout), rows_(base::at(rows.rows * rows.dim)) {
   base::load_rows(rows, 0, rows.rows, rows_.data());
   residuals_ = rows_;
   for (std::int64_t begin = 0; begin < rows.rows; begin += base::kBlockRows) {
@@ -217,8 +216,8 @@ double ResidualTrainer::error() const {
 }
 
 std::span<const float> ResidualTrainer::codebook(std::int64_t stage) const {
-  const std::size_t size = at(layout_.codewords() * layout_.dim);
-  return {codebooks_.data() + at(stage) * size, size};
+  const std::size_t size = base::at(layout_.codewords() * layout_.dim);
+  return {codebooks_.data() + base::at(stage) * size, size};
 }
 
 // Extends the codings of all rows by some stages, and takes the best ones off the rows.
@@ -226,7 +225,7 @@ void ResidualTrainer::extend_all(std::int64_t first_stage, std::int64_t last_sta
   const std::int64_t dim = layout_.dim;
   const auto rows = static_cast<std::int64_t>(rows_.size()) / dim;
   base::parallel_blocks(rows, base::kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
-    Beams& beams = beams_[at(begin / base::kBlockRows)];
+    Beams& beams = beams_[base::at(begin / base::kBlockRows)];
     for (std::int64_t stage = first_stage; stage < last_stage; ++stage) {
       encoder_.extend(rows_.data() + begin * dim, end - begin, stage, beams);
     }
@@ -258,23 +257,23 @@ void ResidualTrainer::fit_codebooks(int threads) {
       const std::int64_t stage = turn % layout_.stages;
       const auto code_of = [&](std::int64_t row) {
         return std::int64_t{
-            beams_[at(row / base::kBlockRows)].codes(row % base::kBlockRows, 0)[stage]};
+            beams_[base::at(row / base::kBlockRows)].codes(row % base::kBlockRows, 0)[stage]};
       };
-      sums.assign(at(codewords * width), 0.0);
-      sizes.assign(at(codewords), 0);
+      sums.assign(base::at(codewords * width), 0.0);
+      sizes.assign(base::at(codewords), 0);
       for (std::int64_t row = 0; row < rows; ++row) {
         const std::int64_t code = code_of(row);
         const float* residual = residuals_.data() + row * dim + begin;
-        ++sizes[at(code)];
-        for (std::int64_t j = 0; j < width; ++j) sums[at(code * width + j)] += residual[j];
+        ++sizes[base::at(code)];
+        for (std::int64_t j = 0; j < width; ++j) sums[base::at(code * width + j)] += residual[j];
       }
       for (std::int64_t code = 0; code < codewords; ++code) {
-        if (sizes[at(code)] == 0) continue;
+        if (sizes[base::at(code)] == 0) continue;
         float* codeword = codebooks_.data() + (stage * codewords + code) * dim + begin;
         for (std::int64_t j = 0; j < width; ++j) {
-          double& mean = sums[at(code * width + j)];
+          double& mean = sums[base::at(code * width + j)];
           const auto moved =
-              static_cast<float>(codeword[j] + mean / static_cast<double>(sizes[at(code)]));
+              static_cast<float>(codeword[j] + mean / static_cast<double>(sizes[base::at(code)]));
           mean = static_cast<double>(moved) - codeword[j];
           codeword[j] = moved;
         }

@@ -129,8 +129,9 @@ NonFinite find_nonfinite(const base::MatrixView& matrix, int threads) {
         for (std::int64_t i = 0; i < entries; ++i) {
           largest = std::max(largest, std::bit_cast<std::uint32_t>(rows[i]) & 0x7fffffffu);
         }
-        if (largest < 0x7f800000u) return;
         NonFinite& block = found[static_cast<std::size_t>(begin / base::kBlockRows)];
+        block.largest = std::bit_cast<float>(largest);
+        if (largest < 0x7f800000u) return;
         for (std::int64_t i = 0; i < entries; ++i) {
           if (std::isfinite(rows[i])) continue;
           if (block.count++ == 0) block.first = begin * matrix.dim + i;
@@ -140,6 +141,7 @@ NonFinite find_nonfinite(const base::MatrixView& matrix, int threads) {
   for (const NonFinite& block : found) {
     if (all.first < 0) all.first = block.first;
     all.count += block.count;
+    all.largest = std::max(all.largest, block.largest);
   }
   return all;
 }

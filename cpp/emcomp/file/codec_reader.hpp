@@ -10,9 +10,9 @@
 
 namespace emcomp::file {
 
-// A reader of rows [rows, dim], both positive, over tensors whose bytes must outlive it. What a
-// stage's options say about fitting is not looked at.
-// Throws FormatError for a codec that is not known and tensors that do not fit it.
+// A reader of rows [rows, dim] over tensors whose bytes must outlive it. What a stage's options say
+// about fitting is not looked at. Throws FormatError for a codec that is not known, and for a shape
+// or tensors that do not fit it.
 std::shared_ptr<const readers::RowReader> make_codec_reader(std::string_view codec,
                                                             std::int64_t rows, std::int64_t dim,
                                                             const Tensors& tensors);

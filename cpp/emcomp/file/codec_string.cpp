@@ -10,47 +10,69 @@ namespace emcomp::file {
 namespace {
 
 constexpr std::size_t kMostStages = 16;
+constexpr std::size_t kMostCharacters = 4096;
+constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz_";
+constexpr std::string_view kDecimals = "0123456789";
 
-// The text before the first `mark`, which is taken off the rest together with it.
-std::string_view take_until(std::string_view& rest, char mark) {
-  const std::string_view part = rest.substr(0, rest.find(mark));
-  rest.remove_prefix(std::min(part.size() + 1, rest.size()));
-  return part;
+// The parts of a text between marks that are not in brackets.
+std::vector<std::string_view> split(std::string_view text, char mark) {
+  std::vector<std::string_view> parts;
+  int depth = 0;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i == text.size() || (text[i] == mark && depth == 0)) {
+      parts.push_back(text.substr(first, i - first));
+      first = i + 1;
+    } else {
+      depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
+    }
+  }
+  return parts;
+}
+
+bool consists_of(std::string_view text, std::string_view characters) {
+  return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
 }
 
 // Whether it is digits, or digits, a point and digits.
 bool is_number(std::string_view text) {
-  const auto digits = [](std::string_view part) {
-    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
-  };
   const std::size_t point = text.find('.');
-  return digits(text.substr(0, point)) &&
-         (point == std::string_view::npos || digits(text.substr(point + 1)));
+  return consists_of(text.substr(0, point), kDecimals) &&
+         (point == std::string_view::npos || consists_of(text.substr(point + 1), kDecimals));
+}
+
+bool is_value(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c < '\x7f' && c != '(' && c != ')';
+  });
 }
 
 Stage parse_stage(std::string_view text) {
-  const auto fail = [&] {
+  const auto check = [&](bool good) {
+    if (good) return;
     throw FormatError("'" + std::string(text) + "' is not a codec; one is like 'uniform:4'");
   };
   Stage stage{.text = std::string(text), .name = {}, .sizes = {}, .options = {}};
-  std::string_view head = text.substr(0, text.find('('));
+  const std::string_view head = text.substr(0, text.find('('));
   if (head.size() < text.size()) {
-    if (text.back() != ')') fail();
-    std::string_view options = text.substr(head.size() + 1);
-    options.remove_suffix(1);
-    while (!options.empty()) {
-      const std::string_view option = take_until(options, ',');
+    check(text.back() == ')');
+    const std::string_view options = text.substr(head.size() + 1, text.size() - head.size() - 2);
+    for (const std::string_view option : split(options, ',')) {
       const std::size_t equals = option.find('=');
       const bool named = equals != std::string_view::npos;
-      const std::string key(named ? option.substr(0, equals) : std::string_view());
-      const std::string value(named ? option.substr(equals + 1) : option);
-      if (!stage.options.emplace(key, value).second) fail();
+      const std::string_view key = named ? option.substr(0, equals) : std::string_view();
+      const std::string_view value = named ? option.substr(equals + 1) : option;
+      check(is_value(value) && (named ? consists_of(key, kLetters) : stage.options.empty()));
+      check(stage.options.emplace(key, value).second);
     }
   }
-  stage.name = take_until(head, ':');
-  while (!head.empty()) {
-    stage.sizes.emplace_back(take_until(head, 'x'));
-    if (!is_number(stage.sizes.back())) fail();
+  const std::size_t colon = head.find(':');
+  stage.name = head.substr(0, colon);
+  check(consists_of(stage.name, kLetters));
+  if (colon == std::string_view::npos) return stage;
+  for (const std::string_view size : split(head.substr(colon + 1), 'x')) {
+    check(is_number(size));
+    stage.sizes.emplace_back(size);
   }
   return stage;
 }
@@ -71,18 +93,18 @@ std::int64_t whole_number(std::string_view text) {
 }
 
 std::vector<Stage> parse_codec_string(std::string_view codec) {
-  std::vector<Stage> stages;
-  int depth = 0;
-  std::size_t first = 0;
-  for (std::size_t i = 0; i <= codec.size(); ++i) {
-    if (i == codec.size() || (codec[i] == '+' && depth == 0)) {  // 1e+06 may be in brackets
-      if (stages.size() == kMostStages) throw FormatError("a codec of too many stages");
-      stages.push_back(parse_stage(codec.substr(first, i - first)));
-      first = i + 1;
-    } else {
-      depth += codec[i] == '(' ? 1 : codec[i] == ')' ? -1 : 0;
-    }
+  if (codec.size() > kMostCharacters) {
+    throw FormatError("a codec of " + std::to_string(codec.size()) + " characters: at most " +
+                      std::to_string(kMostCharacters) + " are allowed");
   }
+  const std::vector<std::string_view> texts = split(codec, '+');  // 1e+06 may be in brackets
+  if (texts.size() > kMostStages) {
+    throw FormatError("a codec of " + std::to_string(texts.size()) + " stages: at most " +
+                      std::to_string(kMostStages) + " are allowed");
+  }
+  std::vector<Stage> stages;
+  stages.reserve(texts.size());
+  for (const std::string_view text : texts) stages.push_back(parse_stage(text));
   return stages;
 }
 

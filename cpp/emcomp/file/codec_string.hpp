@@ -1,5 +1,5 @@
 // The strings that name codecs: stages joined by '+', each name:size(option=value,...).
-// python/emcomp/grammar.py writes them.
+// python/emcomp/codecs/grammar.py writes them.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ struct Stage {
   std::string option(const std::string& key, const std::string& otherwise) const;
 };
 
-// Throws FormatError if the string is not made of stages.
+// Throws FormatError if the string is not made of stages, or of more than 16, or is longer than
+// 4096 characters.
 std::vector<Stage> parse_codec_string(std::string_view codec);
 
 // A whole number of at most 18 digits and nothing else, or -1.

@@ -9,7 +9,9 @@ namespace emcomp::file {
 
 namespace {
 
-constexpr int kDeepest = 100;
+constexpr int kDeepest = 32;
+constexpr std::size_t kMostMembers = 10'000;
+constexpr std::size_t kLongestNumber = 100;
 
 void append_utf8(std::uint32_t code_point, std::string& out) {
   const auto last = [&](int shift) {
@@ -35,7 +37,7 @@ void append_utf8(std::uint32_t code_point, std::string& out) {
 }  // namespace
 
 void JsonReader::fail(const std::string& problem) const {
-  throw FormatError(what_ + " is not valid JSON: " + problem + " at byte " + std::to_string(at_));
+  throw FormatError(what_ + ": " + problem + " at byte " + std::to_string(at_));
 }
 
 // The next character that is not white space; 0 at the end.
@@ -62,28 +64,29 @@ void JsonReader::nest(const std::function<void()>& read) {
 
 void JsonReader::object(const std::function<void(const std::string&)>& member) {
   expect('{');
-  if (take('}')) return;
-  std::unordered_set<std::string> keys;
   nest([&] {
+    if (take('}')) return;
+    std::unordered_set<std::string> keys;
     do {
       const auto [key, is_new] = keys.insert(string());
       if (!is_new) fail("the key '" + *key + "' is there twice");
+      if (keys.size() > kMostMembers) fail("an object of too many members");
       expect(':');
       member(*key);
     } while (take(','));
+    expect('}');
   });
-  expect('}');
 }
 
 void JsonReader::array(const std::function<void()>& element) {
   expect('[');
-  if (take(']')) return;
   nest([&] {
+    if (take(']')) return;
     do {
       element();
     } while (take(','));
+    expect(']');
   });
-  expect(']');
 }
 
 std::string JsonReader::string() {
@@ -143,7 +146,8 @@ void JsonReader::digits() {
   if (at_ == first) fail("expected a digit");
 }
 
-void JsonReader::number() {
+std::string_view JsonReader::number() {
+  const std::size_t first = at_;
   const auto skip_if = [&](char wanted) {
     const bool found = at_ < text_.size() && text_[at_] == wanted;
     if (found) ++at_;
@@ -156,17 +160,32 @@ void JsonReader::number() {
     if (!skip_if('+')) skip_if('-');
     digits();
   }
+  const std::string_view text = text_.substr(first, at_ - first);
+  if (text.size() > kLongestNumber) fail("a number of too many digits");
+  double value = 0.0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  // So few digits are out of range with a negative exponent only because they are next to zero.
+  const bool tiny = text.find("e-") != text.npos || text.find("E-") != text.npos;
+  if (parsed.ec != std::errc{} && !tiny) fail("a number beyond float64");
+  return text;
 }
 
 std::int64_t JsonReader::size() {
-  peek();
-  const std::size_t first = at_;
-  number();
+  const bool has_sign_or_no_digit = peek() < '0' || peek() > '9';
+  const std::string_view text = has_sign_or_no_digit ? "" : number();
   std::int64_t value = 0;
-  const char* end = text_.data() + at_;
-  const auto [stop, error] = std::from_chars(text_.data() + first, end, value);
-  if (error != std::errc{} || stop != end || value < 0) fail("expected a size");
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || stop != text.data() + text.size()) {
+    fail("expected a whole number from 0 to 2^63 - 1");
+  }
   return value;
+}
+
+std::string_view JsonReader::object_text() {
+  if (peek() != '{') fail("expected an object");
+  const std::size_t first = at_;
+  skip();
+  return text_.substr(first, at_ - first);
 }
 
 void JsonReader::literal(std::string_view word) {

@@ -1,5 +1,5 @@
 // Reading JSON (RFC 8259) strictly, a value at a time: nothing is kept that is not asked for, so a
-// hostile text costs no more memory than its longest string and its keys.
+// hostile text costs no more memory than its longest string and the keys of open objects.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,9 @@
 namespace emcomp::file {
 
 // Every call reads the value that comes next. Throws FormatError with the position if it is of
-// another kind or not JSON; a key that is there twice and text that is not ASCII are refused too.
+// another kind or not JSON. Refused too: a key that is there twice, text that is not ASCII, numbers
+// beyond float64 or of more than 100 characters, objects of more than 10,000 members, and more than
+// 32 objects and arrays inside each other.
 class JsonReader {
  public:
   // `what` names the text in messages. The text must outlive the reader.
@@ -24,6 +26,9 @@ class JsonReader {
   void array(const std::function<void()>& element);
 
   std::string string();
+
+  // The text of an object.
+  std::string_view object_text();
 
   // A whole number from 0 to 2^63 - 1.
   std::int64_t size();
@@ -39,7 +44,7 @@ class JsonReader {
   bool take(char wanted);
   void expect(char wanted);
   void literal(std::string_view word);
-  void number();
+  std::string_view number();
   void digits();
   std::uint32_t hexadecimal();
   std::uint32_t escaped_code_point();

@@ -1,4 +1,5 @@
-// A file mapped into memory, read-only: pages are read when used and shared between processes.
+// A file mapped into memory, read-only: pages are read when used and shared between processes. No
+// file descriptor stays open.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,8 @@ namespace emcomp::file {
 
 class MappedFile {
  public:
-  // Throws std::system_error if the file cannot be mapped.
+  // Never waits. Throws std::system_error if the file cannot be mapped, and FormatError for what is
+  // not a file at all.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -20,6 +22,10 @@ class MappedFile {
   std::span<const std::uint8_t> bytes() const {
     return {static_cast<const std::uint8_t*>(begin_), size_};
   }
+
+  // Gives back the memory of the pages of bytes [first, first + count), which lie within the file.
+  // Whoever reads them again gets them from the file again.
+  void forget(std::size_t first, std::size_t count) const;
 
  private:
   void* begin_ = nullptr;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 #include <locale>
 #include <sstream>
@@ -46,7 +45,8 @@ ReaderPointer uniform(const StageTensors& from, std::int64_t rows, std::int64_t 
     layout = codes::StepLayout::groups(dim, from.group(dim));
     shape = {rows, layout.row_stride};
   }
-  const Tensor& steps = from.tensor("steps", shape);
+  const Tensor& steps =
+      layout.row_stride == 0 ? from.halves_or_floats("steps", shape) : from.tensor("steps", shape);
   return readers::make_uniform_reader(from.codes(rows, packing::row_bytes(dim, bits)), rows, dim,
                                       bits, layout, bytes_of(steps), from.dtype("steps"));
 }
@@ -60,9 +60,6 @@ ReaderPointer scalar_kmeans(const StageTensors& from, std::int64_t rows, std::in
   from.check(groups <= kLargest / std::max<std::int64_t>(table.count(), 16),
              "too many groups of levels");
   table.values = from.floats("levels", {groups, table.count()});
-  from.check(std::all_of(table.values, table.values + groups * table.count(),
-                         [](float level) { return std::isfinite(level); }),
-             "tensor 'levels' has entries that are not finite");
   return readers::make_level_reader(from.codes(rows, packing::row_bytes(dim, bits)), rows, dim,
                                     table);
 }
@@ -70,16 +67,16 @@ ReaderPointer scalar_kmeans(const StageTensors& from, std::int64_t rows, std::in
 ReaderPointer product(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
   const int bits = from.bits(1, 2, 12);
   const codes::ProductLayout layout{.dim = dim, .parts = from.size(0, 2), .bits = bits};
-  from.check(layout.parts >= 1 && layout.parts <= dim,
-             "it needs 1 to " + std::to_string(dim) + " parts");
+  from.check(
+      layout.parts >= 1 && layout.parts <= dim,
+      "rows of " + std::to_string(dim) + " columns have 1 to " + std::to_string(dim) + " parts");
   const float* codebook = from.floats("codebook", {layout.codewords(), dim});
   return readers::make_product_reader(from.codes(rows, layout.row_bytes()), rows, layout, codebook);
 }
 
 ReaderPointer optimized_product(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
   readers::Decoding decoding;
-  decoding.map = from.dense_map(dim);
-  from.check(decoding.map->inputs() == dim, "its map is not square");
+  decoding.map = from.dense_map(dim, dim);
   return readers::make_transformed_reader(product(from, rows, dim), std::move(decoding));
 }
 
@@ -102,12 +99,12 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
   check_mean_bits(from, kWidest);
   from.check_dtype("widths", "U8");
   const std::uint8_t* widths = from.tensor("widths", {dim}).bytes.data();
+  const int widest = *std::max_element(widths, widths + dim);
+  from.check(widest >= 1 && widest <= kWidest, "tensor 'widths' must hold widths up to 8");
   const float* scales = from.floats("scales", {dim});
   const float* levels = from.floats("levels", {kLevels});
-  const auto finite = [](float value) { return std::isfinite(value); };
-  from.check(std::all_of(levels, levels + kLevels, finite) &&
-                 std::all_of(scales, scales + dim, [&](float s) { return finite(s) && s >= 0; }),
-             "its levels and scales must be finite, and no scale negative");
+  from.check(std::all_of(scales, scales + dim, [](float scale) { return scale >= 0; }),
+             "tensor 'scales' has negative entries");
   std::vector<ReaderPointer> parts;
   std::vector<std::int64_t> columns;
   std::vector<float> column_scales;
@@ -128,8 +125,6 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
         from.tensor(name, {rows, packing::row_bytes(count, bits)}).bytes.data();
     parts.push_back(readers::make_level_reader(codes, rows, count, table));
   }
-  from.check(!parts.empty() && *std::max_element(widths, widths + dim) <= kWidest,
-             "tensor 'widths' must hold widths up to 8");
   return readers::make_column_reader(std::move(parts), columns, column_scales, dim);
 }
 
@@ -144,9 +139,9 @@ ReaderPointer trellis(const StageTensors& from, std::int64_t rows, std::int64_t 
   const std::int64_t half = tables[1];
   constexpr std::int64_t kWide = codes::kWidestTrellis - readers::kByteTables;
   from.check_dtype("grid", "I64");
-  from.check_dtype("wide_tables", "F16");
   const Tensor& grid = from.tensor("grid", {3});
-  const Tensor& wide = from.tensor("wide_tables", {kWide, half});
+  from.check_dtype("wide_tables", "F16");
+  const Tensor& wide = from.halves_or_floats("wide_tables", {kWide, half});
   readers::StoredTrellis stored{
       .widths = bytes("widths", {dim}),
       .scales = bytes("scales", {dim}),
@@ -156,7 +151,7 @@ ReaderPointer trellis(const StageTensors& from, std::int64_t rows, std::int64_t 
       .steps = {from.floats("steps", {readers::kByteTables}), readers::kByteTables},
       .wide_tables = {reinterpret_cast<const std::uint16_t*>(wide.bytes.data()),
                       static_cast<std::size_t>(kWide * half)}};
-  if (from.stage.option("centre", "mean") != "none") {
+  if (from.choice("centre", "mean", "none") == "mean") {
     stored.offset = {from.floats("offset", {dim}), static_cast<std::size_t>(dim)};
   }
   const codes::TrellisCode code = readers::make_trellis_code(stored, from.stage.text);
@@ -181,14 +176,18 @@ ReaderPointer compositional(const StageTensors& from, std::int64_t rows, std::in
   from.check(shape.size() == 3 && shape[1] >= 2 && shape[1] <= 256 &&
                  std::has_single_bit(static_cast<std::uint64_t>(shape[1])),
              "codebooks must have 2 to 256 codewords, a power of two");
-  const Shape sizes = from.sizes();
-  from.check(sizes.size() != 2 || sizes == Shape{shape[0], shape[1]},
+  const bool short_form = from.stage.sizes.size() == 1;
+  if (short_form) from.bits(0, 1, 8);
+  from.check(short_form || Shape{from.size(0, 2), from.size(1, 2)} == Shape{shape[0], shape[1]},
              "the codebooks have the shape " + shape_text(shape));
   const int bits = std::countr_zero(static_cast<std::uint64_t>(shape[1]));
   return additive(from, rows, dim, shape[0], bits);
 }
 
 ReaderPointer floats(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
+  const std::int64_t bits = from.size(0, 1);
+  from.check(bits == 16 || bits == 32, "floats have 16 or 32 bits");
+  from.check_dtype("values", bits == 16 ? "F16" : "F32");
   const Tensor& values = from.tensor("values", {rows, dim});
   return readers::make_float_reader(bytes_of(values), from.dtype("values"), rows, dim);
 }

@@ -7,6 +7,26 @@
 
 namespace emcomp::file {
 
+namespace {
+
+// Whether no entry has all bits of its exponent set.
+template <class Bits, Bits kExponent>
+bool all_finite(const Tensor& tensor) {
+  const auto* entries = reinterpret_cast<const Bits*>(tensor.bytes.data());
+  const std::size_t count = tensor.bytes.size() / sizeof(Bits);
+  constexpr std::size_t kTogether = 1024;  // a loop that may end early is not vectorized
+  for (std::size_t first = 0; first < count; first += kTogether) {
+    bool found = false;
+    for (std::size_t i = first; i < std::min(first + kTogether, count); ++i) {
+      found |= (entries[i] & kExponent) == kExponent;
+    }
+    if (found) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::string shape_text(const Shape& shape) {
   std::string text;
   for (const std::int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
@@ -42,6 +62,14 @@ int StageTensors::bits(std::size_t which, std::size_t count, std::int64_t most) 
   return static_cast<int>(bits);
 }
 
+std::string StageTensors::choice(const std::string& key, std::string_view first,
+                                 std::string_view second) const {
+  const std::string value = stage.option(key, std::string(first));
+  check(value == first || value == second,
+        "its " + key + " must be '" + std::string(first) + "' or '" + std::string(second) + "'");
+  return value;
+}
+
 std::int64_t StageTensors::group(std::int64_t dim) const {
   const std::int64_t group = whole_number(stage.option("granularity", ""));
   check(group >= 1 && group <= dim,
@@ -52,6 +80,7 @@ std::int64_t StageTensors::group(std::int64_t dim) const {
 const Tensor& StageTensors::tensor(const std::string& name) const {
   const auto found = tensors.find(prefix + name);
   if (found == tensors.end()) fail("the tensor '" + prefix + name + "' is missing");
+  used.insert(found->first);
   return found->second;
 }
 
@@ -79,23 +108,33 @@ const std::uint8_t* StageTensors::codes(std::int64_t rows, std::int64_t row_byte
   return tensor("codes", {rows, row_bytes}).bytes.data();
 }
 
-const float* StageTensors::floats(const std::string& name, const Shape& shape) const {
-  check_dtype(name, "F32");
-  return reinterpret_cast<const float*>(tensor(name, shape).bytes.data());
+const Tensor& StageTensors::halves_or_floats(const std::string& name, const Shape& shape) const {
+  const Tensor& found = tensor(name, shape);
+  const bool finite = dtype(name) == base::DType::kFloat16
+                          ? all_finite<std::uint16_t, 0x7c00>(found)
+                          : all_finite<std::uint32_t, 0x7f800000>(found);
+  check(finite, "tensor '" + prefix + name + "' has entries that are not finite");
+  return found;
 }
 
-std::shared_ptr<const transforms::LinearMap> StageTensors::dense_map(std::int64_t dim) const {
-  const Tensor& map = tensor("map");
-  check(map.shape.size() == 2 && map.shape[0] >= 1 && map.shape[0] <= dim && map.shape[1] == dim,
-        "tensor 'map' has the shape " + shape_text(map.shape) + " for rows of " +
-            std::to_string(dim) + " columns");
+const float* StageTensors::floats(const std::string& name, const Shape& shape) const {
+  check_dtype(name, "F32");
+  return reinterpret_cast<const float*>(halves_or_floats(name, shape).bytes.data());
+}
+
+std::shared_ptr<const transforms::LinearMap> StageTensors::dense_map(std::int64_t latents,
+                                                                     std::int64_t dim) const {
+  check(latents >= 1 && latents <= dim, "rows of " + std::to_string(dim) + " columns have 1 to " +
+                                            std::to_string(dim) + " latents");
+  const Tensor& map = halves_or_floats("map", {latents, dim});
   if (dtype("map") == base::DType::kFloat32) {
-    return transforms::make_dense_map(floats("map", map.shape), map.shape[0], dim);
+    return transforms::make_dense_map(reinterpret_cast<const float*>(map.bytes.data()), latents,
+                                      dim);
   }
   const auto* halves = reinterpret_cast<const std::uint16_t*>(map.bytes.data());
   std::vector<float> entries(map.bytes.size() / sizeof *halves);
   std::transform(halves, halves + entries.size(), entries.begin(), base::float_from_half);
-  return transforms::make_dense_map(entries.data(), map.shape[0], dim);
+  return transforms::make_dense_map(entries.data(), latents, dim);
 }
 
 }  // namespace emcomp::file

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,8 @@ std::string shape_text(const Shape& shape);
 struct StageTensors {
   const Stage& stage;
   const Tensors& tensors;
-  std::string prefix;  // of its tensors' names
+  std::string prefix;           // of its tensors' names
+  std::set<std::string>& used;  // names of those that were asked for
 
   [[noreturn]] void fail(const std::string& problem) const;
   void check(bool good, const std::string& problem) const;
@@ -34,6 +36,9 @@ struct StageTensors {
   // One of the `count` sizes, whole numbers, that must stand after the stage's name.
   std::int64_t size(std::size_t which, std::size_t count) const;
   int bits(std::size_t which, std::size_t count, std::int64_t most) const;
+
+  // The value of an option that takes one of two, or `first` where it is left out.
+  std::string choice(const std::string& key, std::string_view first, std::string_view second) const;
 
   // The number of columns that an option `granularity` is.
   std::int64_t group(std::int64_t dim) const;
@@ -46,10 +51,14 @@ struct StageTensors {
   base::DType dtype(const std::string& name) const;
 
   const std::uint8_t* codes(std::int64_t rows, std::int64_t row_bytes) const;
-  const float* floats(const std::string& name, const Shape& shape) const;
 
-  // The map to rows of dim columns, from at most as many latents.
-  std::shared_ptr<const transforms::LinearMap> dense_map(std::int64_t dim) const;
+  // Numbers that all rows share, which must be finite.
+  const float* floats(const std::string& name, const Shape& shape) const;
+  const Tensor& halves_or_floats(const std::string& name, const Shape& shape) const;
+
+  // The map from latents to rows of dim columns.
+  std::shared_ptr<const transforms::LinearMap> dense_map(std::int64_t latents,
+                                                         std::int64_t dim) const;
 };
 
 }  // namespace emcomp::file

@@ -1,17 +1,42 @@
 #include "emcomp/file/table_file.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "emcomp/base/errors.hpp"
 #include "emcomp/file/codec_reader.hpp"
+#include "emcomp/file/json.hpp"
 
 namespace emcomp::file {
 
 namespace {
 
-// Offsets of columns and of their levels are kept in 32 bits.
-constexpr std::int64_t kLargestDim = std::int64_t{1} << 26;
+// Reads the codec and the shape from a file's description.
+void read_description(const std::string& text, TableFile& table) {
+  JsonReader json(text, "the description of the table");
+  std::vector<std::int64_t> shape;
+  std::size_t found = 0;
+  json.object([&](const std::string& key) {
+    found += key == "codec" || key == "shape" || key == "info" ? 1 : 0;
+    if (key == "codec") {
+      table.codec = json.string();
+    } else if (key == "shape") {
+      json.array([&] { shape.push_back(json.size()); });
+    } else if (key == "info") {
+      json.object_text();
+    } else {
+      json.skip();
+    }
+  });
+  if (found != 3 || shape.size() != 2) {
+    throw FormatError(
+        "the description of the table must have a codec, a shape of 2 sizes, and info");
+  }
+  table.rows = shape[0];
+  table.dim = shape[1];
+}
 
 template <class T>
 std::span<const T> entries(const Tensors& tensors, const std::string& name,
@@ -28,6 +53,12 @@ std::span<const T> entries(const Tensors& tensors, const std::string& name,
 std::optional<words::Vocabulary> read_words(const Tensors& tensors) {
   const auto first = tensors.lower_bound("vocabulary.");
   if (first == tensors.end() || !first->first.starts_with("vocabulary.")) return std::nullopt;
+  const auto is_word_tensor = [](const auto& item) {
+    return item.first.starts_with("vocabulary.");
+  };
+  if (std::count_if(tensors.begin(), tensors.end(), is_word_tensor) > 3) {
+    throw CorruptFileError("the vocabulary has more tensors than bytes, offsets and index");
+  }
   const words::Vocabulary words{{entries<std::uint8_t>(tensors, "vocabulary.bytes", "U8"),
                                  entries<std::uint64_t>(tensors, "vocabulary.offsets", "U64")},
                                 entries<std::uint32_t>(tensors, "vocabulary.index", "U32")};
@@ -40,20 +71,15 @@ std::optional<words::Vocabulary> read_words(const Tensors& tensors) {
 
 }  // namespace
 
-TableFile open_table(std::span<const std::uint8_t> file) {
-  TableFile table{.container = read_container(file), .reader = nullptr, .words = {}};
-  const Container& container = table.container;
-  if (container.rows < 1 || container.dim < 1 || container.dim > kLargestDim) {
-    throw FormatError("a table of " + std::to_string(container.rows) + " x " +
-                      std::to_string(container.dim) + " cannot be read");
-  }
+TableFile read_table(const Container& container) {
+  TableFile table;
+  read_description(container.description, table);
   table.words = read_words(container.tensors);
-  if (table.words && table.words->words.size() != container.rows) {
-    throw FormatError("a table of " + std::to_string(container.rows) + " rows with " +
+  if (table.words && table.words->words.size() != table.rows) {
+    throw FormatError("a table of " + std::to_string(table.rows) + " rows with " +
                       std::to_string(table.words->words.size()) + " words");
   }
-  table.reader =
-      make_codec_reader(container.codec, container.rows, container.dim, container.tensors);
+  table.reader = make_codec_reader(table.codec, table.rows, table.dim, container.tensors);
   return table;
 }
 

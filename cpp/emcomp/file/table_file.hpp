@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
+#include <string>
 
 #include "emcomp/file/container.hpp"
 #include "emcomp/readers/row_reader.hpp"
@@ -13,13 +13,15 @@
 namespace emcomp::file {
 
 struct TableFile {
-  Container container;
+  std::string codec;
+  std::int64_t rows = 0;
+  std::int64_t dim = 0;
   std::shared_ptr<const readers::RowReader> reader;
   std::optional<words::Vocabulary> words;
 };
 
-// The table in the bytes of an emcomp file, which must outlive it and begin at a multiple of 64.
-// Throws FormatError or CorruptFileError, as read_container, also where the parts do not fit.
-TableFile open_table(std::span<const std::uint8_t> file);
+// The table that a container holds, whose file must outlive it.
+// Throws FormatError or CorruptFileError where its parts do not fit.
+TableFile read_table(const Container& container);
 
 }  // namespace emcomp::file

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "emcomp/base/index.hpp"
 #include "emcomp/base/parallel.hpp"
 
 namespace emcomp::kmeans {
@@ -15,8 +16,6 @@ namespace {
 constexpr std::int64_t kFusedMinDim = 32;      // below, products are a small part of the work
 constexpr std::int64_t kGroupSize = 32;        // centroids that share a lower bound
 constexpr std::int64_t kColumnsTogether = 32;  // whose sums stay in cache
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 float rounded_up(double value) {
   return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
@@ -50,8 +49,8 @@ void split(std::span<std::int32_t> members, const std::vector<float>& centroids,
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size(); ++i) members[i] = order[i].second;
   const std::int64_t half = (count / 2 + kGroupSize - 1) / kGroupSize * kGroupSize;
-  split(members.first(at(half)), centroids, dim, groups);
-  split(members.subspan(at(half)), centroids, dim, groups);
+  split(members.first(base::at(half)), centroids, dim, groups);
+  split(members.subspan(base::at(half)), centroids, dim, groups);
 }
 
 }  // namespace
@@ -66,7 +65,7 @@ struct Lloyd::Scratch {
   std::vector<std::size_t> groups;
 
   Scratch(std::int64_t dim, std::size_t group_count)
-      : rows(at(base::kBlockRows * dim)),
+      : rows(base::at(base::kBlockRows * dim)),
         lists(group_count),
         nearest(base::kBlockRows),
         labels(base::kBlockRows),
@@ -81,21 +80,22 @@ Lloyd::Lloyd(std::span<const float> centroids, std::int64_t dim, std::int64_t ro
       products_(dim < kFusedMinDim ? Products::kPortable : Products::kFused),
       centroids_(centroids.begin(), centroids.end()) {
   const auto count = static_cast<std::int64_t>(centroids.size()) / dim;
-  shift_.resize(at(dim));
+  shift_.resize(base::at(dim));
   for (std::int64_t j = 0; j < dim; ++j) {
     double sum = 0.0;
-    for (std::int64_t i = 0; i < count; ++i) sum += centroids_[at(i * dim + j)];
-    shift_[at(j)] = static_cast<float>(sum / static_cast<double>(count));
-    for (std::int64_t i = 0; i < count; ++i) centroids_[at(i * dim + j)] -= shift_[at(j)];
+    for (std::int64_t i = 0; i < count; ++i) sum += centroids_[base::at(i * dim + j)];
+    shift_[base::at(j)] = static_cast<float>(sum / static_cast<double>(count));
+    for (std::int64_t i = 0; i < count; ++i)
+      centroids_[base::at(i * dim + j)] -= shift_[base::at(j)];
   }
   sums_.assign(centroids.size(), 0.0);
-  sizes_.assign(at(count), 0);
-  drifts_.assign(at(count), 0.0f);
-  labels_.assign(at(rows), -1);
-  norms_.assign(at(rows), 0.0f);
-  distances_.assign(at(rows), 0.0f);
+  sizes_.assign(base::at(count), 0);
+  drifts_.assign(base::at(count), 0.0f);
+  labels_.assign(base::at(rows), -1);
+  norms_.assign(base::at(rows), 0.0f);
+  distances_.assign(base::at(rows), 0.0f);
   form_groups();
-  if (use_bounds_) bounds_.assign(at(rows) * groups_.size(), 0.0f);
+  if (use_bounds_) bounds_.assign(base::at(rows) * groups_.size(), 0.0f);
 }
 
 void Lloyd::form_groups() {
@@ -110,7 +110,7 @@ void Lloyd::form_groups() {
   group_of_.resize(sizes_.size());
   for (auto& part : parts) {
     for (const std::int32_t member : part) {
-      group_of_[at(member)] = static_cast<std::int32_t>(groups_.size());
+      group_of_[base::at(member)] = static_cast<std::int32_t>(groups_.size());
     }
     groups_.push_back({.members = std::move(part), .nearest = {}});
   }
@@ -125,7 +125,7 @@ void Lloyd::prepare_search() {
     for (const std::int32_t member : group.members) {
       const auto centroid = centroids_.begin() + member * dim_;
       codewords.insert(codewords.end(), centroid, centroid + dim_);
-      group.drift = std::max(group.drift, drifts_[at(member)]);
+      group.drift = std::max(group.drift, drifts_[base::at(member)]);
       longest_centroid_ =
           std::max(longest_centroid_, std::sqrt(checked_squared_norm(&*centroid, dim_, member)));
     }
@@ -141,7 +141,7 @@ void Lloyd::assign(const base::MatrixView& block, std::int64_t first, int thread
   if (!search_is_current_) prepare_search();
   threads = base::threads_for(block.rows * dim_ * count() / 8, threads);
   const std::int64_t blocks = (block.rows + base::kBlockRows - 1) / base::kBlockRows;
-  moves_.assign(at(blocks), {});
+  moves_.assign(base::at(blocks), {});
   std::atomic<std::int64_t> next{0};
   std::atomic<std::int64_t> computed{0};
   base::run_threads(threads, [&](int) {
@@ -167,7 +167,7 @@ void Lloyd::assign_block(const base::MatrixView& block, std::int64_t begin, std:
   float* rows = scratch.rows.data();
   for (std::int64_t r = 0; r < count; ++r) {
     for (std::int64_t j = 0; j < dim_; ++j) {
-      rows[r * dim_ + j] = source[r * dim_ + j] - shift_[at(j)];
+      rows[r * dim_ + j] = source[r * dim_ + j] - shift_[base::at(j)];
     }
   }
   const auto distance_to = [&](std::int64_t r, std::int32_t label) {
@@ -178,30 +178,30 @@ void Lloyd::assign_block(const base::MatrixView& block, std::int64_t begin, std:
   const auto group_count = static_cast<std::int64_t>(groups_.size());
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t row = row_offset + r;
-    const std::int32_t label = labels_[at(row)];
+    const std::int32_t label = labels_[base::at(row)];
     const auto listed = static_cast<std::int32_t>(r);
     if (label < 0) {
-      norms_[at(row)] = std::sqrt(checked_squared_norm(rows + r * dim_, dim_, row));
+      norms_[base::at(row)] = std::sqrt(checked_squared_norm(rows + r * dim_, dim_, row));
     }
     if (label < 0 || !use_bounds_) {
       for (auto& list : scratch.lists) list.push_back(listed);
       continue;
     }
     const float distance = distance_to(r, label);
-    distances_[at(row)] = distance;
+    distances_[base::at(row)] = distance;
     const float upper = std::sqrt(distance + rounding_slack(row));
     float* bounds = bounds_.data() + row * group_count;
     bool search_any = false;
     for (std::int64_t g = 0; g < group_count; ++g) {
       // The factor covers the rounding of this line.
-      bounds[g] = bounds[g] * (1.0f - 0x1p-21f) - groups_[at(g)].drift * (1.0f + 0x1p-21f);
+      bounds[g] = bounds[g] * (1.0f - 0x1p-21f) - groups_[base::at(g)].drift * (1.0f + 0x1p-21f);
       if (bounds[g] > upper) continue;
-      scratch.lists[at(g)].push_back(listed);
+      scratch.lists[base::at(g)].push_back(listed);
       search_any = true;
     }
     // The row's own group is searched with any other, so that scores are compared with scores.
-    const std::int32_t own = group_of_[at(label)];
-    if (search_any && bounds[own] > upper) scratch.lists[at(own)].push_back(listed);
+    const std::int32_t own = group_of_[base::at(label)];
+    if (search_any && bounds[own] > upper) scratch.lists[base::at(own)].push_back(listed);
   }
 
   std::fill_n(scratch.labels.begin(), count, -1);
@@ -212,17 +212,17 @@ void Lloyd::assign_block(const base::MatrixView& block, std::int64_t begin, std:
     groups_[0].nearest.search(rows, dim_, count, products_, scratch.labels.data());
   }
 
-  std::vector<Move>& moves = moves_[at(begin / base::kBlockRows)];
+  std::vector<Move>& moves = moves_[base::at(begin / base::kBlockRows)];
   for (std::int64_t r = 0; r < count; ++r) {
-    const std::int32_t label = scratch.labels[at(r)];
+    const std::int32_t label = scratch.labels[base::at(r)];
     if (label < 0) continue;
     const std::int64_t row = row_offset + r;
     if (use_bounds_) {
-      bounds_[at(row * group_count) + scratch.groups[at(r)]] =
-          lower_bound(scratch.seconds[at(r)], row);
+      bounds_[base::at(row * group_count) + scratch.groups[base::at(r)]] =
+          lower_bound(scratch.seconds[base::at(r)], row);
     }
-    std::int32_t& old_label = labels_[at(row)];
-    if (label != old_label || !use_bounds_) distances_[at(row)] = distance_to(r, label);
+    std::int32_t& old_label = labels_[base::at(row)];
+    if (label != old_label || !use_bounds_) distances_[base::at(row)] = distance_to(r, label);
     if (label != old_label) moves.push_back({row, old_label, label});
     old_label = label;
   }
@@ -234,11 +234,11 @@ void Lloyd::search_group(std::size_t group, std::int64_t row_offset, Scratch& sc
   groups_[group].nearest.search_two(scratch.rows.data(), dim_, list, products_,
                                     scratch.nearest.data());
   for (std::size_t i = 0; i < list.size(); ++i) {
-    const auto r = at(list[i]);
+    const auto r = base::at(list[i]);
     const std::int64_t row = row_offset + list[i];
     const NearestTwo& found = scratch.nearest[i];
-    const std::int32_t label = members[at(found.index)];
-    bounds_[at(row) * groups_.size() + group] = lower_bound(found.score, row);
+    const std::int32_t label = members[base::at(found.index)];
+    bounds_[base::at(row) * groups_.size() + group] = lower_bound(found.score, row);
     if (found.score < scratch.scores[r] ||
         (found.score == scratch.scores[r] && label < scratch.labels[r])) {
       scratch.scores[r] = found.score;
@@ -252,12 +252,12 @@ void Lloyd::search_group(std::size_t group, std::int64_t row_offset, Scratch& sc
 // Bounds the rounding of a squared distance that comes from a score: dim products of at most
 // |x| |c|, and the two squared norms.
 float Lloyd::rounding_slack(std::int64_t row) const {
-  const float reach = norms_[at(row)] + longest_centroid_;
+  const float reach = norms_[base::at(row)] + longest_centroid_;
   return static_cast<float>(dim_ + 8) * 0x1p-23f * reach * reach;
 }
 
 float Lloyd::lower_bound(float score, std::int64_t row) const {
-  const float norm = norms_[at(row)];
+  const float norm = norms_[base::at(row)];
   return std::sqrt(std::max(norm * norm + 2.0f * score - rounding_slack(row), 0.0f));
 }
 
@@ -265,8 +265,8 @@ void Lloyd::add_moves(const base::MatrixView& block, std::int64_t first, int thr
   for (const auto& moves : moves_) {
     changed_ += static_cast<std::int64_t>(moves.size());
     for (const Move& move : moves) {
-      if (move.from >= 0) --sizes_[at(move.from)];
-      ++sizes_[at(move.to)];
+      if (move.from >= 0) --sizes_[base::at(move.from)];
+      ++sizes_[base::at(move.to)];
     }
   }
   // Threads share out the columns, so that every sum is taken in the order of the rows.
@@ -289,26 +289,26 @@ void Lloyd::add_moves(const base::MatrixView& block, std::int64_t first, int thr
 void Lloyd::move_to(std::int64_t cluster, std::span<const double> target) {
   double squared = 0.0;
   for (std::int64_t j = 0; j < dim_; ++j) {
-    float& value = centroids_[at(cluster * dim_ + j)];
-    const auto moved = static_cast<float>(target[at(j)] - shift_[at(j)]);
+    float& value = centroids_[base::at(cluster * dim_ + j)];
+    const auto moved = static_cast<float>(target[base::at(j)] - shift_[base::at(j)]);
     const double difference = static_cast<double>(moved) - value;
     squared += difference * difference;
     value = moved;
   }
-  drifts_[at(cluster)] += rounded_up(std::sqrt(squared));
+  drifts_[base::at(cluster)] += rounded_up(std::sqrt(squared));
   search_is_current_ = false;
 }
 
 void Lloyd::update() {
-  std::vector<double> mean(at(dim_));
+  std::vector<double> mean(base::at(dim_));
   for (std::int64_t cluster = 0; cluster < count(); ++cluster) {
     double* sums = sums_.data() + cluster * dim_;
-    if (sizes_[at(cluster)] == 0) {
+    if (sizes_[base::at(cluster)] == 0) {
       std::fill_n(sums, dim_, 0.0);  // taking rows away leaves rounding behind
       continue;
     }
-    const auto size = static_cast<double>(sizes_[at(cluster)]);
-    for (std::int64_t j = 0; j < dim_; ++j) mean[at(j)] = sums[j] / size;
+    const auto size = static_cast<double>(sizes_[base::at(cluster)]);
+    for (std::int64_t j = 0; j < dim_; ++j) mean[base::at(j)] = sums[j] / size;
     move_to(cluster, mean);
   }
 }
@@ -318,7 +318,7 @@ void Lloyd::replace(std::int64_t cluster, std::span<const double> row) { move_to
 std::vector<std::int64_t> Lloyd::empty_clusters() const {
   std::vector<std::int64_t> empty;
   for (std::int64_t cluster = 0; cluster < count(); ++cluster) {
-    if (sizes_[at(cluster)] == 0) empty.push_back(cluster);
+    if (sizes_[base::at(cluster)] == 0) empty.push_back(cluster);
   }
   return empty;
 }
@@ -328,16 +328,19 @@ std::vector<std::int64_t> Lloyd::farthest_rows(std::int64_t wanted) const {
   std::vector<std::int64_t> order(labels_.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-    if (distances_[at(a)] != distances_[at(b)]) return distances_[at(a)] > distances_[at(b)];
-    if (labels_[at(a)] != labels_[at(b)]) return labels_[at(a)] < labels_[at(b)];
+    if (distances_[base::at(a)] != distances_[base::at(b)])
+      return distances_[base::at(a)] > distances_[base::at(b)];
+    if (labels_[base::at(a)] != labels_[base::at(b)])
+      return labels_[base::at(a)] < labels_[base::at(b)];
     return a < b;
   });
   std::vector<std::int64_t> farthest;
   for (const std::int64_t row : order) {
-    if (static_cast<std::int64_t>(farthest.size()) == wanted || distances_[at(row)] == 0.0f) break;
+    if (static_cast<std::int64_t>(farthest.size()) == wanted || distances_[base::at(row)] == 0.0f)
+      break;
     // Equal rows have equal distances from the same centroid; one of them is enough.
-    if (!farthest.empty() && distances_[at(row)] == distances_[at(farthest.back())] &&
-        labels_[at(row)] == labels_[at(farthest.back())]) {
+    if (!farthest.empty() && distances_[base::at(row)] == distances_[base::at(farthest.back())] &&
+        labels_[base::at(row)] == labels_[base::at(farthest.back())]) {
       continue;
     }
     farthest.push_back(row);
@@ -349,7 +352,7 @@ double Lloyd::inertia() const { return std::accumulate(distances_.begin(), dista
 
 std::vector<float> Lloyd::centroids() const {
   std::vector<float> centroids = centroids_;
-  for (std::size_t i = 0; i < centroids.size(); ++i) centroids[i] += shift_[i % at(dim_)];
+  for (std::size_t i = 0; i < centroids.size(); ++i) centroids[i] += shift_[i % base::at(dim_)];
   return centroids;
 }
 

@@ -24,8 +24,8 @@ AdamStep adam_step(double learning_rate, Index step, float gradient_scale) {
           .gradient_scale = gradient_scale};
 }
 
-void adam_update(const AdamStep& step, const RowMatrix<float>& gradient, RowMatrix<float>& mean,
-                 RowMatrix<float>& variance, RowMatrix<float>& value, int threads) {
+void adam_update(const AdamStep& step, const RowMatrix& gradient, RowMatrix& mean,
+                 RowMatrix& variance, RowMatrix& value, int threads) {
   const float* const gradients = gradient.data();
   float* const means = mean.data();
   float* const variances = variance.data();

@@ -16,8 +16,8 @@ struct AdamStep {
 AdamStep adam_step(double learning_rate, Eigen::Index step, float gradient_scale);
 
 // One tensor's step, given the moments of its gradients.
-void adam_update(const AdamStep& step, const RowMatrix<float>& gradient, RowMatrix<float>& mean,
-                 RowMatrix<float>& variance, RowMatrix<float>& value, int threads);
+void adam_update(const AdamStep& step, const RowMatrix& gradient, RowMatrix& mean,
+                 RowMatrix& variance, RowMatrix& value, int threads);
 
 // Parameters are a struct whose tensors() are pointers to matrices.
 template <class Parameters>
@@ -30,7 +30,7 @@ class Adam {
 
   // Whether all gradients so far had squares that floats hold.
   bool finite() {
-    for (const RowMatrix<float>* variance : variance_.tensors()) {
+    for (const RowMatrix* variance : variance_.tensors()) {
       if (!variance->allFinite()) return false;
     }
     return true;

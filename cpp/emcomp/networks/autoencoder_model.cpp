@@ -12,27 +12,24 @@ namespace {
 
 using Eigen::Index;
 
-constexpr Index kSlice = 32;  // rows of a batch that are handled together
-constexpr Index kStrip = 32;  // latents whose gradient is computed together
+constexpr Index kSlice = 32;        // rows of a batch that are handled together
+constexpr Index kLatentStrip = 32;  // latents whose gradient is computed together
 
 constexpr double kLeastProduct = 1e-6;  // of two lengths; the cosine of shorter ones tends to zero
 
-template <class Scalar>
-constexpr auto kOffset = static_cast<Scalar>(1e-10);  // of an error before its power is taken
+constexpr auto kOffset = static_cast<float>(1e-10);  // of an error before its power is taken
 
 }  // namespace
 
-template <class Scalar>
-AutoencoderParameters<Scalar> AutoencoderParameters<Scalar>::zeros(const AutoencoderShape& shape) {
-  using Matrix = RowMatrix<Scalar>;
+AutoencoderParameters AutoencoderParameters::zeros(const AutoencoderShape& shape) {
+  using Matrix = RowMatrix;
   return {.encoder_weights = Matrix::Zero(shape.latents, shape.dim),
           .encoder_bias = Matrix::Zero(1, shape.latents),
           .decoder_weights = Matrix::Zero(shape.latents, shape.dim),
           .decoder_bias = Matrix::Zero(1, shape.dim)};
 }
 
-template <class Scalar>
-AutoencoderPass<Scalar>::AutoencoderPass(const AutoencoderShape& shape, Index batch)
+AutoencoderPass::AutoencoderPass(const AutoencoderShape& shape, Index batch)
     : shape_(shape),
       rows_(batch, shape.dim),
       latents_(batch, shape.latents),
@@ -41,49 +38,43 @@ AutoencoderPass<Scalar>::AutoencoderPass(const AutoencoderShape& shape, Index ba
       powers_(batch, shape.dim),
       slopes_(static_cast<std::size_t>(batch)) {}
 
-template <class Scalar>
-auto AutoencoderPass<Scalar>::Sums::operator+=(const Sums& other) -> Sums& {
+auto AutoencoderPass::Sums::operator+=(const Sums& other) -> Sums& {
   cosine_distances += other.cosine_distances;
   squared_errors += other.squared_errors;
   powers += other.powers;
   return *this;
 }
 
-template <class Scalar>
-void AutoencoderPass<Scalar>::activate(RowMatrix<Scalar>& values, Index begin, Index count) const {
+void AutoencoderPass::activate(RowMatrix& values, Index begin, Index count) const {
   if (shape_.elu) apply_elu(values.data() + begin * values.cols(), count * values.cols());
 }
 
 // The slope of ELU is 1 above zero and e^x, which is one more than its value, below.
-template <class Scalar>
-void AutoencoderPass<Scalar>::add_slope(const RowMatrix<Scalar>& activated,
-                                        RowMatrix<Scalar>& gradient, Index begin,
-                                        Index count) const {
+void AutoencoderPass::add_slope(const RowMatrix& activated, RowMatrix& gradient, Index begin,
+                                Index count) const {
   if (!shape_.elu) return;
-  const Scalar* value = activated.data() + begin * activated.cols();
-  Scalar* slope = gradient.data() + begin * activated.cols();
+  const float* value = activated.data() + begin * activated.cols();
+  float* slope = gradient.data() + begin * activated.cols();
   for (Index i = 0; i < count * activated.cols(); ++i) {
-    slope[i] *= std::min(value[i], Scalar{0}) + Scalar{1};
+    slope[i] *= std::min(value[i], 0.0f) + 1.0f;
   }
 }
 
-template <class Scalar>
-double AutoencoderPass<Scalar>::cosine_distance(Index row) {
-  const Scalar* x = rows_.data() + row * shape_.dim;
-  const Scalar* y = outputs_.data() + row * shape_.dim;
+double AutoencoderPass::cosine_distance(Index row) {
+  const float* x = rows_.data() + row * shape_.dim;
+  const float* y = outputs_.data() + row * shape_.dim;
   const double product = dot(x, y, shape_.dim);
   const double squared_length = sum_of_squares(y, shape_.dim);
   const double lengths = std::sqrt(sum_of_squares(x, shape_.dim) * squared_length);
   const double cosine = product / std::max(lengths, kLeastProduct);
   CosineSlope& slope = slopes_[static_cast<std::size_t>(row)];
-  slope.row = static_cast<Scalar>(-1.0 / std::max(lengths, kLeastProduct));
-  slope.output = lengths > kLeastProduct ? static_cast<Scalar>(cosine / squared_length) : Scalar{0};
+  slope.row = static_cast<float>(-1.0 / std::max(lengths, kLeastProduct));
+  slope.output = lengths > kLeastProduct ? static_cast<float>(cosine / squared_length) : 0.0f;
   return 1.0 - cosine;
 }
 
-template <class Scalar>
-auto AutoencoderPass<Scalar>::forward(const AutoencoderParameters<Scalar>& parameters, Index begin,
-                                      Index count, const AutoencoderObjective& objective) -> Sums {
+auto AutoencoderPass::forward(const AutoencoderParameters& parameters, Index begin, Index count,
+                              const AutoencoderObjective& objective) -> Sums {
   auto latents = latents_.middleRows(begin, count);
   latents.noalias() = rows_.middleRows(begin, count) * parameters.encoder_weights.transpose();
   add_to_rows(latents_, begin, count, parameters.encoder_bias);
@@ -100,34 +91,32 @@ auto AutoencoderPass<Scalar>::forward(const AutoencoderParameters<Scalar>& param
   powers = flat(outputs_, begin, count) - flat(rows_, begin, count);
   if (objective.rmse_weight != 0.0) sums.squared_errors = sum_of_squares(powers.data(), entries);
   if (objective.power_weight != 0.0) {
-    powers = ((powers.abs() + kOffset<Scalar>).log() * static_cast<Scalar>(objective.power)).exp();
+    powers = ((powers.abs() + kOffset).log() * static_cast<float>(objective.power)).exp();
     sums.powers = sum(powers.data(), entries);
   }
   return sums;
 }
 
-template <class Scalar>
-void AutoencoderPass<Scalar>::backward(const AutoencoderParameters<Scalar>& parameters, Index begin,
-                                       Index count, Index batch,
-                                       const AutoencoderObjective& objective, double rmse) {
+void AutoencoderPass::backward(const AutoencoderParameters& parameters, Index begin, Index count,
+                               Index batch, const AutoencoderObjective& objective, double rmse) {
   const double entries = static_cast<double>(batch) * static_cast<double>(shape_.dim);
   const auto cosine_factor =
-      static_cast<Scalar>(objective.cosine_weight / static_cast<double>(batch));
+      static_cast<float>(objective.cosine_weight / static_cast<double>(batch));
   const auto error_factor =
-      static_cast<Scalar>(rmse > 0.0 ? objective.rmse_weight / (entries * rmse) : 0.0);
-  const auto power_factor = static_cast<Scalar>(objective.power_weight * objective.power / entries);
+      static_cast<float>(rmse > 0.0 ? objective.rmse_weight / (entries * rmse) : 0.0);
+  const auto power_factor = static_cast<float>(objective.power_weight * objective.power / entries);
   for (Index r = begin; r < begin + count; ++r) {
-    const Scalar* row = rows_.data() + r * shape_.dim;
-    const Scalar* output = outputs_.data() + r * shape_.dim;
-    Scalar* gradient = powers_.data() + r * shape_.dim;
+    const float* row = rows_.data() + r * shape_.dim;
+    const float* output = outputs_.data() + r * shape_.dim;
+    float* gradient = powers_.data() + r * shape_.dim;
     const CosineSlope& slope = slopes_[static_cast<std::size_t>(r)];
-    const Scalar row_factor = cosine_factor * slope.row;
-    const Scalar output_factor = cosine_factor * slope.output;
-    if (power_factor == Scalar{0}) std::fill_n(gradient, shape_.dim, Scalar{0});
+    const float row_factor = cosine_factor * slope.row;
+    const float output_factor = cosine_factor * slope.output;
+    if (power_factor == 0.0f) std::fill_n(gradient, shape_.dim, 0.0f);
     for (Index c = 0; c < shape_.dim; ++c) {
-      const Scalar error = output[c] - row[c];
-      const Scalar sign = error == Scalar{0} ? Scalar{0} : std::copysign(power_factor, error);
-      gradient[c] = sign * gradient[c] / (std::abs(error) + kOffset<Scalar>)+error_factor * error +
+      const float error = output[c] - row[c];
+      const float sign = error == 0.0f ? 0.0f : std::copysign(power_factor, error);
+      gradient[c] = sign * gradient[c] / (std::abs(error) + kOffset) + error_factor * error +
                     row_factor * row[c] + output_factor * output[c];
     }
   }
@@ -137,12 +126,9 @@ void AutoencoderPass<Scalar>::backward(const AutoencoderParameters<Scalar>& para
   add_slope(latents_, latents_gradient_, begin, count);
 }
 
-template <class Scalar>
-AutoencoderLoss AutoencoderPass<Scalar>::gradient(const AutoencoderParameters<Scalar>& parameters,
-                                                  Index count,
-                                                  const AutoencoderObjective& objective,
-                                                  AutoencoderParameters<Scalar>& gradient,
-                                                  int threads) {
+AutoencoderLoss AutoencoderPass::gradient(const AutoencoderParameters& parameters, Index count,
+                                          const AutoencoderObjective& objective,
+                                          AutoencoderParameters& gradient, int threads) {
   std::vector<Sums> slices(static_cast<std::size_t>((count + kSlice - 1) / kSlice));
   base::parallel_blocks(count, kSlice, threads, [&](Index begin, Index end) {
     slices[static_cast<std::size_t>(begin / kSlice)] =
@@ -158,13 +144,12 @@ AutoencoderLoss AutoencoderPass<Scalar>::gradient(const AutoencoderParameters<Sc
   });
 
   // Strips of the encoder first, then of the decoder.
-  const Index strips = (shape_.latents + kStrip - 1) / kStrip;
+  const Index strips = (shape_.latents + kLatentStrip - 1) / kLatentStrip;
   base::parallel_blocks(2 * strips, 1, threads, [&](Index index, Index) {
     const bool encoder = index < strips;
-    const Index begin = (encoder ? index : index - strips) * kStrip;
-    const Index size = std::min(kStrip, shape_.latents - begin);
-    const auto product = [&](const RowMatrix<Scalar>& left, const RowMatrix<Scalar>& right,
-                             RowMatrix<Scalar>& out) {
+    const Index begin = (encoder ? index : index - strips) * kLatentStrip;
+    const Index size = std::min(kLatentStrip, shape_.latents - begin);
+    const auto product = [&](const RowMatrix& left, const RowMatrix& right, RowMatrix& out) {
       out.middleRows(begin, size).noalias() =
           left.topRows(count).middleCols(begin, size).transpose() * right.topRows(count);
     };
@@ -183,10 +168,5 @@ AutoencoderLoss AutoencoderPass<Scalar>::gradient(const AutoencoderParameters<Sc
                   objective.power_weight * sums.powers / entries,
           .cosine_distance = cosine_distance};
 }
-
-template struct AutoencoderParameters<float>;
-template struct AutoencoderParameters<double>;
-template class AutoencoderPass<float>;
-template class AutoencoderPass<double>;
 
 }  // namespace emcomp::networks

@@ -17,16 +17,15 @@ struct AutoencoderShape {
 };
 
 // What is learned; also its gradient and the moments of Adam.
-template <class Scalar>
 struct AutoencoderParameters {
-  RowMatrix<Scalar> encoder_weights;  // [latents, dim]
-  RowMatrix<Scalar> encoder_bias;     // [1, latents]
-  RowMatrix<Scalar> decoder_weights;  // [latents, dim]
-  RowMatrix<Scalar> decoder_bias;     // [1, dim]
+  RowMatrix encoder_weights;  // [latents, dim]
+  RowMatrix encoder_bias;     // [1, latents]
+  RowMatrix decoder_weights;  // [latents, dim]
+  RowMatrix decoder_bias;     // [1, dim]
 
   static AutoencoderParameters zeros(const AutoencoderShape& shape);
 
-  std::array<RowMatrix<Scalar>*, 4> tensors() {
+  std::array<RowMatrix*, 4> tensors() {
     return {&encoder_weights, &encoder_bias, &decoder_weights, &decoder_bias};
   }
 };
@@ -47,18 +46,17 @@ struct AutoencoderLoss {
 // The forward and backward pass over one batch, by hand. A batch is handled in slices of rows, the
 // gradient in strips of latents: both are cut the same way for any number of threads, so that
 // results do not depend on it.
-template <class Scalar>
 class AutoencoderPass {
  public:
   AutoencoderPass(const AutoencoderShape& shape, Eigen::Index batch);
 
   // Rows of the batch [batch, dim], to be filled before a pass.
-  RowMatrix<Scalar>& rows() { return rows_; }
+  RowMatrix& rows() { return rows_; }
 
   // The loss of the first `count` rows, and its gradient.
-  AutoencoderLoss gradient(const AutoencoderParameters<Scalar>& parameters, Eigen::Index count,
-                           const AutoencoderObjective& objective,
-                           AutoencoderParameters<Scalar>& gradient, int threads);
+  AutoencoderLoss gradient(const AutoencoderParameters& parameters, Eigen::Index count,
+                           const AutoencoderObjective& objective, AutoencoderParameters& gradient,
+                           int threads);
 
  private:
   // Sums over the rows of a slice.
@@ -72,27 +70,26 @@ class AutoencoderPass {
 
   // Factors of a row and of its output in the gradient of the cosine distance.
   struct CosineSlope {
-    Scalar row;
-    Scalar output;
+    float row;
+    float output;
   };
 
-  Sums forward(const AutoencoderParameters<Scalar>& parameters, Eigen::Index begin,
-               Eigen::Index count, const AutoencoderObjective& objective);
+  Sums forward(const AutoencoderParameters& parameters, Eigen::Index begin, Eigen::Index count,
+               const AutoencoderObjective& objective);
   double cosine_distance(Eigen::Index row);
-  void backward(const AutoencoderParameters<Scalar>& parameters, Eigen::Index begin,
-                Eigen::Index count, Eigen::Index batch, const AutoencoderObjective& objective,
-                double rmse);
-  void activate(RowMatrix<Scalar>& values, Eigen::Index begin, Eigen::Index count) const;
-  void add_slope(const RowMatrix<Scalar>& activated, RowMatrix<Scalar>& gradient,
-                 Eigen::Index begin, Eigen::Index count) const;
+  void backward(const AutoencoderParameters& parameters, Eigen::Index begin, Eigen::Index count,
+                Eigen::Index batch, const AutoencoderObjective& objective, double rmse);
+  void activate(RowMatrix& values, Eigen::Index begin, Eigen::Index count) const;
+  void add_slope(const RowMatrix& activated, RowMatrix& gradient, Eigen::Index begin,
+                 Eigen::Index count) const;
 
   AutoencoderShape shape_;
-  RowMatrix<Scalar> rows_;              // [batch, dim]
-  RowMatrix<Scalar> latents_;           // [batch, latents]
-  RowMatrix<Scalar> latents_gradient_;  // [batch, latents]
-  RowMatrix<Scalar> outputs_;           // [batch, dim]
-  RowMatrix<Scalar> powers_;            // [batch, dim], (|e| + 1e-10)^power, then the gradient
-  std::vector<CosineSlope> slopes_;     // [batch]
+  RowMatrix rows_;                   // [batch, dim]
+  RowMatrix latents_;                // [batch, latents]
+  RowMatrix latents_gradient_;       // [batch, latents]
+  RowMatrix outputs_;                // [batch, dim]
+  RowMatrix powers_;                 // [batch, dim], (|e| + 1e-10)^power, then the gradient
+  std::vector<CosineSlope> slopes_;  // [batch]
 };
 
 }  // namespace emcomp::networks

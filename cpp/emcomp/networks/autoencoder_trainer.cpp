@@ -13,7 +13,9 @@ namespace {
 
 using Eigen::Index;
 
-enum Stream : std::uint32_t { kShuffle, kStart };
+// Streams of random numbers.
+constexpr std::uint32_t kRowOrder = 0;
+constexpr std::uint32_t kStartValues = 1;
 
 }  // namespace
 
@@ -21,17 +23,18 @@ AutoencoderTrainer::AutoencoderTrainer(const base::MatrixView& rows, const Autoe
                                        Index batch, std::uint64_t seed)
     : shape_(shape),
       rows_(rows.rows, rows.dim),
-      parameters_(AutoencoderParameters<float>::zeros(shape)),
+      parameters_(AutoencoderParameters::zeros(shape)),
       gradient_(parameters_),
       adam_(parameters_),
       pass_(shape, batch),
-      batches_(rows.rows, batch, LastBatch::kSmaller, base::philox_key(seed), kShuffle) {
+      batches_(rows.rows, batch, LastBatch::kSmaller, base::philox_key(seed), kRowOrder) {
   base::load_rows(rows, 0, rows.rows, rows_.data());
   Index index = 0;
-  for (RowMatrix<float>* tensor : parameters_.tensors()) {
+  for (RowMatrix* tensor : parameters_.tensors()) {
     const bool encoder = index < 2;
     const float bound = 1.0f / std::sqrt(static_cast<float>(encoder ? shape.dim : shape.latents));
-    base::fill_uniform(base::philox_key(seed), index++, kStart, tensor->data(), tensor->size());
+    base::fill_uniform(base::philox_key(seed), index++, kStartValues, tensor->data(),
+                       tensor->size());
     tensor->array() = bound * (2.0f * tensor->array() - 1.0f);
   }
 }

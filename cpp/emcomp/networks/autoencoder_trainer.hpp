@@ -18,7 +18,7 @@ class AutoencoderTrainer {
                      Eigen::Index batch, std::uint64_t seed);
 
   const AutoencoderShape& shape() const { return shape_; }
-  AutoencoderParameters<float>& parameters() { return parameters_; }
+  AutoencoderParameters& parameters() { return parameters_; }
 
   // The last step of an epoch takes the rows that are left.
   Eigen::Index steps_per_epoch() const { return batches_.per_epoch(); }
@@ -30,11 +30,11 @@ class AutoencoderTrainer {
 
  private:
   AutoencoderShape shape_;
-  RowMatrix<float> rows_;
-  AutoencoderParameters<float> parameters_;
-  AutoencoderParameters<float> gradient_;
-  Adam<AutoencoderParameters<float>> adam_;
-  AutoencoderPass<float> pass_;
+  RowMatrix rows_;
+  AutoencoderParameters parameters_;
+  AutoencoderParameters gradient_;
+  Adam<AutoencoderParameters> adam_;
+  AutoencoderPass pass_;
   Minibatches batches_;
 };
 

@@ -28,7 +28,7 @@ CompositionalTrainer::CompositionalTrainer(const base::MatrixView& rows,
     : shape_(shape),
       settings_(settings),
       rows_(rows.rows, rows.dim),
-      parameters_(CompositionalParameters<float>::zeros(shape)),
+      parameters_(CompositionalParameters::zeros(shape)),
       gradient_(parameters_),
       adam_(parameters_),
       pass_(shape, settings.batch),
@@ -45,7 +45,7 @@ CompositionalTrainer::CompositionalTrainer(const base::MatrixView& rows,
   }
   const base::PhiloxKey key = base::philox_key(settings_.seed);
   Index tensor_index = 0;
-  for (RowMatrix<float>* tensor : parameters_.tensors()) {
+  for (RowMatrix* tensor : parameters_.tensors()) {
     base::fill_uniform(key, tensor_index++, kStart, tensor->data(), tensor->size());
     tensor->array() = 0.02f * tensor->array() - 0.01f;
   }
@@ -65,8 +65,8 @@ void CompositionalTrainer::draw_validation_rows() {
   }
 }
 
-CompositionalParameters<float> CompositionalTrainer::parameters() const {
-  CompositionalParameters<float> parameters = parameters_;
+CompositionalParameters CompositionalTrainer::parameters() const {
+  CompositionalParameters parameters = parameters_;
   parameters.hidden_weights *= scale_;
   parameters.codebooks /= scale_;
   return parameters;

@@ -28,7 +28,7 @@ class CompositionalTrainer {
   const CompositionalShape& shape() const { return shape_; }
 
   // As they apply to the rows that were given, whatever scale was trained on.
-  CompositionalParameters<float> parameters() const;
+  CompositionalParameters parameters() const;
 
   Eigen::Index steps_per_epoch() const { return batches_.per_epoch(); }
 
@@ -48,14 +48,14 @@ class CompositionalTrainer {
 
   CompositionalShape shape_;
   TrainingSettings settings_;
-  RowMatrix<float> rows_;
+  RowMatrix rows_;
   float scale_ = 1.0f;  // of the rows trained on
-  CompositionalParameters<float> parameters_;
-  CompositionalParameters<float> best_;
-  CompositionalParameters<float> gradient_;
-  Adam<CompositionalParameters<float>> adam_;
-  CompositionalPass<float> pass_;
-  CompositionalPass<float> validation_;
+  CompositionalParameters parameters_;
+  CompositionalParameters best_;
+  CompositionalParameters gradient_;
+  Adam<CompositionalParameters> adam_;
+  CompositionalPass pass_;
+  CompositionalPass validation_;
   Minibatches batches_;
 };
 

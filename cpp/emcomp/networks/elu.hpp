@@ -38,10 +38,9 @@ inline double elu(double x) {
   return x > 0.0 ? x : rest;
 }
 
-template <class Scalar>
-void apply_elu(Scalar* values, std::int64_t count) {
+inline void apply_elu(float* values, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
-    values[i] = static_cast<Scalar>(elu(static_cast<double>(values[i])));
+    values[i] = static_cast<float>(elu(static_cast<double>(values[i])));
   }
 }
 

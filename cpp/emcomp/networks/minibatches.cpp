@@ -16,7 +16,7 @@ Minibatches::Minibatches(Index rows, Index batch, LastBatch last, base::PhiloxKe
       key_(key),
       stream_(stream) {}
 
-Index Minibatches::gather(Index step, const RowMatrix<float>& rows, RowMatrix<float>& batch) {
+Index Minibatches::gather(Index step, const RowMatrix& rows, RowMatrix& batch) {
   const Index in_epoch = step % per_epoch_;
   if (in_epoch == 0) shuffle(step / per_epoch_);
   const Index first = in_epoch * batch_;

@@ -22,7 +22,7 @@ class Minibatches {
 
   // Copies the rows of a step to the first rows of `batch` and returns how many they are. Steps
   // are to be asked for in order.
-  Eigen::Index gather(Eigen::Index step, const RowMatrix<float>& rows, RowMatrix<float>& batch);
+  Eigen::Index gather(Eigen::Index step, const RowMatrix& rows, RowMatrix& batch);
 
  private:
   void shuffle(Eigen::Index epoch);

@@ -42,28 +42,4 @@ void pack_codes(const std::uint8_t* codes, std::int64_t rows, std::int64_t dim, 
   });
 }
 
-void unpack_codes(const std::uint8_t* packed, std::int64_t rows, std::int64_t dim, int bits,
-                  std::uint8_t* codes, int threads) {
-  const std::int64_t bytes = row_bytes(dim, bits);
-  for_bits(bits, [&](auto width) {
-    constexpr int kBits = width;
-    base::parallel_blocks(
-        rows, base::kBlockRows, threads, [&](std::int64_t begin, std::int64_t end) {
-          // Unpacking reads past a chunk's end, so it works on a padded copy of the row.
-          std::vector<std::uint8_t> row(static_cast<std::size_t>(bytes) + 4 * kLanes);
-          for (std::int64_t r = begin; r < end; ++r) {
-            std::memcpy(row.data(), packed + r * bytes, static_cast<std::size_t>(bytes));
-            const std::uint8_t* source = row.data();
-            for (std::int64_t c = 0; c < dim; c += kLanes, source += kChunkBytes<kBits>) {
-              const Ints wide = simd::unpack<kBits>(source);
-              const std::int64_t count = std::min<std::int64_t>(kLanes, dim - c);
-              for (std::int64_t lane = 0; lane < count; ++lane) {
-                codes[r * dim + c + lane] = static_cast<std::uint8_t>(wide[lane]);
-              }
-            }
-          }
-        });
-  });
-}
-
 }  // namespace emcomp::packing

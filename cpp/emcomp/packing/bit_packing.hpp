@@ -16,10 +16,6 @@ constexpr std::int64_t row_bytes(std::int64_t dim, int bits) { return (dim * bit
 void pack_codes(const std::uint8_t* codes, std::int64_t rows, std::int64_t dim, int bits,
                 std::uint8_t* packed, int threads);
 
-// The reverse; reads exactly rows * row_bytes bytes.
-void unpack_codes(const std::uint8_t* packed, std::int64_t rows, std::int64_t dim, int bits,
-                  std::uint8_t* codes, int threads);
-
 // Calls function(std::integral_constant<int, bits>()) for a width known at run time.
 template <class Function>
 decltype(auto) for_bits(int bits, Function&& function) {

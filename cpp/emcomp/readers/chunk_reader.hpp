@@ -13,8 +13,9 @@
 
 namespace emcomp::readers {
 
-// `Chunks` has: Row row(int64 row) const; Floats chunk(const Row&, int64 index) const;
-// void prefetch(int64 row) const. Lanes past the dimension are ignored.
+// `Chunks` has: Row row(int64 row) const; void prefetch(int64 row) const; and decoder() const, a
+// small object for a loop to keep in registers: Floats operator()(const Row&, int64 chunk) const.
+// Lanes past the dimension are ignored.
 template <class Chunks>
 class ChunkReader final : public RowReader {
  public:
@@ -26,14 +27,16 @@ class ChunkReader final : public RowReader {
 
   void gather(std::span<const std::int64_t> ids, std::size_t first, std::size_t count,
               float* out) const override {
+    const auto decode = chunks_.decoder();
     for (std::size_t i = first; i < first + count; ++i, out += dim()) {
       if (i + kAhead < ids.size()) chunks_.prefetch(row_of(ids[i + kAhead]));
-      write_row(row_of(ids[i]), out);
+      write_row(decode, row_of(ids[i]), out);
     }
   }
 
   void read(std::int64_t first, std::int64_t count, float* out) const override {
-    for (std::int64_t r = first; r < first + count; ++r, out += dim()) write_row(r, out);
+    const auto decode = chunks_.decoder();
+    for (std::int64_t r = first; r < first + count; ++r, out += dim()) write_row(decode, r, out);
   }
 
   void prefetch(std::span<const std::int64_t> ids) const override {
@@ -64,6 +67,7 @@ class ChunkReader final : public RowReader {
   void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
     const float* against = query.values.data();
+    const auto decode = chunks_.decoder();
     for (std::int64_t i = 0; i < count; ++i) {
       const auto row = chunks_.row(first + i);
       RowScore score;
@@ -71,7 +75,7 @@ class ChunkReader final : public RowReader {
       for (; (c + kChunksTogether) <= whole_; c += kChunksTogether) {
         alignas(64) std::array<float, RowScore::kSums> values;
         for (std::int64_t k = 0; k < kChunksTogether; ++k) {
-          simd::store(values.data() + k * simd::kLanes, chunks_.chunk(row, c + k));
+          simd::store(values.data() + k * simd::kLanes, decode(row, c + k));
         }
         score.add(values.data(), against + c * simd::kLanes);
       }
@@ -79,7 +83,7 @@ class ChunkReader final : public RowReader {
       if (rest > 0) {
         std::array<float, RowScore::kSums> values{};
         for (std::int64_t k = 0; k * simd::kLanes < rest; ++k) {
-          simd::store(values.data() + k * simd::kLanes, chunks_.chunk(row, c + k));
+          simd::store(values.data() + k * simd::kLanes, decode(row, c + k));
         }
         score.add_first(values.data(), against + c * simd::kLanes, rest);
       }
@@ -96,13 +100,14 @@ class ChunkReader final : public RowReader {
   static constexpr std::int64_t kShortStrip = 4;
   static constexpr std::size_t kFoldRows = 32;
 
-  void write_row(std::int64_t index, float* out) const {
+  template <class Decode>
+  void write_row(const Decode& decode, std::int64_t index, float* out) const {
     const auto row = chunks_.row(index);
     for (std::int64_t c = 0; c < whole_; ++c) {
-      simd::store(out + c * simd::kLanes, chunks_.chunk(row, c));
+      simd::store(out + c * simd::kLanes, decode(row, c));
     }
     if (tail_ > 0) {
-      simd::store_first(out + whole_ * simd::kLanes, chunks_.chunk(row, whole_), tail_);
+      simd::store_first(out + whole_ * simd::kLanes, decode(row, whole_), tail_);
     }
   }
 
@@ -110,6 +115,7 @@ class ChunkReader final : public RowReader {
   // while strip after strip is summed in registers.
   template <class Combine>
   void fold(std::span<const std::int64_t> ids, float* out, float start, Combine combine) const {
+    const auto decode = chunks_.decoder();
     std::array<Row, kFoldRows> rows;
     for (std::size_t first = 0; first < ids.size(); first += kFoldRows) {
       const std::size_t count = std::min(kFoldRows, ids.size() - first);
@@ -124,7 +130,7 @@ class ChunkReader final : public RowReader {
         }
         for (std::size_t i = 0; i < count; ++i) {
           for (std::int64_t k = 0; k < kChunks; ++k) {
-            sums[k] = combine(sums[k], chunks_.chunk(rows[i], c + k), first + i);
+            sums[k] = combine(sums[k], decode(rows[i], c + k), first + i);
           }
         }
         for (std::int64_t k = 0; k < kChunks; ++k) store(out + (c + k) * simd::kLanes, sums[k]);

@@ -10,7 +10,7 @@ namespace emcomp::readers {
 namespace {
 
 // Rows read together from one part.
-constexpr std::int64_t kBatch = 64;
+constexpr std::int64_t kColumnBatch = 64;
 
 class ColumnReader final : public RowReader {
  public:
@@ -54,9 +54,9 @@ class ColumnReader final : public RowReader {
 
   void score(std::int64_t first, std::int64_t count, const Query& query, double* dots,
              double* squared_norms) const override {
-    std::vector<float> rows(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
+    std::vector<float> rows(static_cast<std::size_t>(std::min(kColumnBatch, count) * dim()));
+    for (std::int64_t done = 0; done < count; done += kColumnBatch) {
+      const std::int64_t batch = std::min(kColumnBatch, count - done);
       read(first + done, batch, rows.data());
       for (std::int64_t i = 0; i < batch; ++i) {
         score_row(rows.data() + i * dim(), query.values.data(), dim(), dots[done + i],
@@ -70,9 +70,9 @@ class ColumnReader final : public RowReader {
   template <class Fetch>
   void batches(std::int64_t count, float* out, Fetch fetch) const {
     std::fill_n(out, count * dim(), 0.0f);
-    std::vector<float> values(static_cast<std::size_t>(std::min(kBatch, count) * widest_));
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
+    std::vector<float> values(static_cast<std::size_t>(std::min(kColumnBatch, count) * widest_));
+    for (std::int64_t done = 0; done < count; done += kColumnBatch) {
+      const std::int64_t batch = std::min(kColumnBatch, count - done);
       const std::int64_t* columns = columns_.data();
       const float* scales = scales_.data();
       for (const auto& part : parts_) {

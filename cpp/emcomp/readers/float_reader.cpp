@@ -39,20 +39,22 @@ struct FloatChunks {
 
   using Row = const std::byte*;
   Row row(std::int64_t index) const { return values + index * dim * kSize; }
-  Floats chunk(const Row& row, std::int64_t index) const {
-    const std::byte* from = row + index * kLanes * kSize;
-    std::array<std::byte, kLanes * kSize> last{};
-    if ((index + 1) * kLanes > dim) {  // what follows may not be ours to read
-      std::memcpy(last.data(), from, static_cast<std::size_t>((dim - index * kLanes) * kSize));
-      from = last.data();
-    }
-    if constexpr (kType == base::DType::kFloat16) {
-      return floats_from_half(from);
-    } else {
-      Floats chunk;
-      std::memcpy(&chunk, from, sizeof chunk);
-      return chunk;
-    }
+  auto decoder() const {
+    return [dim = dim](Row row, std::int64_t chunk) {
+      const std::byte* from = row + chunk * kLanes * kSize;
+      std::array<std::byte, kLanes * kSize> last{};
+      if ((chunk + 1) * kLanes > dim) {  // what follows may not be ours to read
+        std::memcpy(last.data(), from, static_cast<std::size_t>((dim - chunk * kLanes) * kSize));
+        from = last.data();
+      }
+      if constexpr (kType == base::DType::kFloat16) {
+        return floats_from_half(from);
+      } else {
+        Floats floats;
+        std::memcpy(&floats, from, sizeof floats);
+        return floats;
+      }
+    };
   }
   void prefetch(std::int64_t index) const {
     const std::byte* begin = row(index);

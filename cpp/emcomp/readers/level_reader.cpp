@@ -29,9 +29,11 @@ struct LevelChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  [[gnu::always_inline]] Floats chunk(Row row, std::int64_t index) const {
-    return simd::lookup<kBits>(levels.data(),
-                               simd::unpack_unmasked<kBits>(row + index * kChunkBytes<kBits>));
+  auto decoder() const {
+    return [levels = levels.data()](Row row, std::int64_t chunk) __attribute__((always_inline)) {
+      return simd::lookup<kBits>(levels,
+                                 simd::unpack_unmasked<kBits>(row + chunk * kChunkBytes<kBits>));
+    };
   }
   void prefetch(std::int64_t index) const { codes.prefetch(index); }
 };
@@ -45,11 +47,14 @@ struct GroupLevelChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  [[gnu::always_inline]] Floats chunk(Row row, std::int64_t index) const {
-    const Ints unpacked = simd::unpack<kBits>(row + index * kChunkBytes<kBits>);
-    const std::int32_t common = groups.common(index);
-    if (common >= 0) return simd::lookup<kBits>(levels.data() + common, unpacked);
-    return simd::gather(levels.data(), groups.lanes(index) + unpacked);
+  auto decoder() const {
+    return [levels = levels.data(), &groups = groups](Row row, std::int64_t chunk)
+               __attribute__((always_inline)) {
+                 const Ints codes = simd::unpack<kBits>(row + chunk * kChunkBytes<kBits>);
+                 const std::int32_t common = groups.common(chunk);
+                 if (common >= 0) return simd::lookup<kBits>(levels + common, codes);
+                 return simd::gather(levels, groups.lanes(chunk) + codes);
+               };
   }
   void prefetch(std::int64_t index) const { codes.prefetch(index); }
 };

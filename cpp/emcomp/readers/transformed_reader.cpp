@@ -14,7 +14,7 @@ namespace emcomp::readers {
 namespace {
 
 // Rows multiplied together: their latents and the rows stay in the second-level cache.
-constexpr std::int64_t kBatch = 64;
+constexpr std::int64_t kLatentBatch = 64;
 
 class TransformedReader final : public RowReader {
  public:
@@ -26,8 +26,8 @@ class TransformedReader final : public RowReader {
   void gather(std::span<const std::int64_t> ids, std::size_t first, std::size_t count,
               float* out) const override {
     Scratch latents = scratch(static_cast<std::int64_t>(count));
-    for (std::size_t done = 0; done < count; done += kBatch) {
-      const std::size_t batch = std::min<std::size_t>(kBatch, count - done);
+    for (std::size_t done = 0; done < count; done += kLatentBatch) {
+      const std::size_t batch = std::min<std::size_t>(kLatentBatch, count - done);
       latents_->gather(ids, first + done, batch, latents.data());
       decode(latents.data(), static_cast<std::int64_t>(batch), out,
              [&](std::int64_t i) { return ids[first + done + static_cast<std::size_t>(i)]; });
@@ -37,8 +37,8 @@ class TransformedReader final : public RowReader {
 
   void read(std::int64_t first, std::int64_t count, float* out) const override {
     Scratch latents = scratch(count);
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
+    for (std::int64_t done = 0; done < count; done += kLatentBatch) {
+      const std::int64_t batch = std::min(kLatentBatch, count - done);
       latents_->read(first + done, batch, latents.data());
       decode(latents.data(), batch, out + done * dim(),
              [&](std::int64_t i) { return first + done + i; });
@@ -94,14 +94,14 @@ class TransformedReader final : public RowReader {
   using Scratch = std::vector<float>;
 
   Scratch scratch(std::int64_t count) const {
-    return Scratch(static_cast<std::size_t>(std::min(kBatch, count) * latents_->dim()));
+    return Scratch(static_cast<std::size_t>(std::min(kLatentBatch, count) * latents_->dim()));
   }
 
   void score_decoded(std::int64_t first, std::int64_t count, const Query& query, double* dots,
                      double* squared_norms) const {
-    std::vector<float> decoded(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
+    std::vector<float> decoded(static_cast<std::size_t>(std::min(kLatentBatch, count) * dim()));
+    for (std::int64_t done = 0; done < count; done += kLatentBatch) {
+      const std::int64_t batch = std::min(kLatentBatch, count - done);
       read(first + done, batch, decoded.data());
       for (std::int64_t i = done; i < done + batch; ++i) {
         const float* row = decoded.data() + (i - done) * dim();
@@ -115,14 +115,14 @@ class TransformedReader final : public RowReader {
       norms_ = std::make_unique<std::atomic<double>[]>(static_cast<std::size_t>(this->rows()));
     });
     std::vector<float> decoded;
-    for (std::int64_t done = 0; done < count; done += kBatch) {
-      const std::int64_t batch = std::min(kBatch, count - done);
+    for (std::int64_t done = 0; done < count; done += kLatentBatch) {
+      const std::int64_t batch = std::min(kLatentBatch, count - done);
       std::atomic<double>* known = norms_.get() + first + done;
       double* out = squared_norms + done;
       std::transform(known, known + batch, out,
                      [](const auto& norm) { return norm.load(std::memory_order_relaxed); });
       if (std::find(out, out + batch, 0.0) == out + batch) continue;  // zero: not known yet
-      decoded.resize(static_cast<std::size_t>(std::min(kBatch, count) * dim()));
+      decoded.resize(static_cast<std::size_t>(std::min(kLatentBatch, count) * dim()));
       read(first + done, batch, decoded.data());
       for (std::int64_t i = 0; i < batch; ++i) {
         double dot = 0.0;
@@ -200,7 +200,7 @@ class TransformedReader final : public RowReader {
   // Calls use(i, row of ids[i]) in order.
   template <class Use>
   void for_each_row(std::span<const std::int64_t> ids, Use use) const {
-    constexpr std::size_t kRows = kBatch;
+    constexpr std::size_t kRows = kLatentBatch;
     std::vector<float> rows(std::min(kRows, ids.size()) * static_cast<std::size_t>(dim()));
     for (std::size_t done = 0; done < ids.size(); done += kRows) {
       const std::size_t batch = std::min(kRows, ids.size() - done);

@@ -11,7 +11,7 @@ namespace emcomp::readers {
 namespace {
 
 using simd::Floats;
-using simd::kChunkBytes;
+using simd::Ints;
 using simd::kLanes;
 
 class StepValues {
@@ -38,9 +38,11 @@ class StepValues {
 };
 
 template <int kBits>
-Floats scaled(const std::uint8_t* bytes, std::int64_t chunk, Floats step) {
+[[gnu::always_inline]] inline Floats scaled(const std::uint8_t* row, std::int64_t chunk,
+                                            Floats step) {
   constexpr float kHalf = ((1 << kBits) - 1) / 2.0f;
-  return (simd::to_floats(simd::unpack<kBits>(bytes + chunk * kChunkBytes<kBits>)) - kHalf) * step;
+  const Ints codes = simd::unpack<kBits>(row + chunk * simd::kChunkBytes<kBits>);
+  return (simd::to_floats(codes) - kHalf) * step;
 }
 
 // One step for the whole matrix or for each row.
@@ -57,8 +59,9 @@ struct RowStepChunks {
   Row row(std::int64_t index) const {
     return {codes.row(index), simd::broadcast(steps[index * row_stride])};
   }
-  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
-    return scaled<kBits>(row.bytes, index, row.step);
+  auto decoder() const {
+    return [](const Row& row, std::int64_t chunk)
+               __attribute__((always_inline)) { return scaled<kBits>(row.bytes, chunk, row.step); };
   }
   void prefetch(std::int64_t index) const {
     codes.prefetch(index);
@@ -74,36 +77,43 @@ struct ColumnStepChunks {
 
   using Row = const std::uint8_t*;
   Row row(std::int64_t index) const { return codes.row(index); }
-  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
-    return scaled<kBits>(row, index, simd::load(steps.data() + index * kLanes));
+  auto decoder() const {
+    return [steps = steps.data()](Row row, std::int64_t chunk) __attribute__((always_inline)) {
+      return scaled<kBits>(row, chunk, simd::load(steps + chunk * kLanes));
+    };
   }
   void prefetch(std::int64_t index) const { codes.prefetch(index); }
 };
 
-// One step for each row and group of columns.
-template <int kBits>
+// One step for each row and group of columns. Finding a chunk's steps takes longer than unpacking
+// it, so that the width need not be known here.
 struct GroupStepChunks {
-  packing::PackedRows codes;
+  simd::Unpacker unpack;
   StepValues steps;
   codes::StepLayout layout;
+  packing::PackedRows codes;
+  float half;
 
   struct Row {
     const std::uint8_t* bytes;
     std::int64_t first_step;
   };
   Row row(std::int64_t index) const { return {codes.row(index), index * layout.row_stride}; }
-  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
-    const std::int64_t first = index * kLanes / layout.group;
-    const std::int64_t last =
-        std::min((index * kLanes + kLanes - 1) / layout.group, layout.row_stride - 1);
-    Floats step = simd::broadcast(steps[row.first_step + first]);
-    for (std::int64_t group = first + 1; group <= last; ++group) {
-      const float next = steps[row.first_step + group];
-      for (std::int64_t lane = group * layout.group - index * kLanes; lane < kLanes; ++lane) {
-        step[lane] = next;
+  auto decoder() const {
+    return [unpack = unpack, half = half, steps = steps, layout = layout](const Row& row,
+                                                                          std::int64_t chunk) {
+      const std::int64_t first = chunk * kLanes / layout.group;
+      const std::int64_t last =
+          std::min((chunk * kLanes + kLanes - 1) / layout.group, layout.row_stride - 1);
+      Floats step = simd::broadcast(steps[row.first_step + first]);
+      for (std::int64_t group = first + 1; group <= last; ++group) {
+        const float next = steps[row.first_step + group];
+        for (std::int64_t lane = group * layout.group - chunk * kLanes; lane < kLanes; ++lane) {
+          step[lane] = next;
+        }
       }
-    }
-    return scaled<kBits>(row.bytes, index, step);
+      return (simd::to_floats(unpack(row.bytes, chunk)) - half) * step;
+    };
   }
   void prefetch(std::int64_t index) const {
     codes.prefetch(index);
@@ -135,6 +145,11 @@ std::unique_ptr<RowReader> make_uniform_reader(const std::uint8_t* codes, std::i
                              {.values = levels.data(), .group = dim, .bits = bits});
   }
   packing::PackedRows packed(codes, rows, packing::row_bytes(dim, bits));
+  if (layout.group < dim && layout.row_stride > 0) {
+    const float half = static_cast<float>((1 << bits) - 1) / 2.0f;
+    return std::make_unique<ChunkReader<GroupStepChunks>>(
+        rows, dim, GroupStepChunks{simd::Unpacker(bits), values, layout, std::move(packed), half});
+  }
   return packing::for_bits(bits, [&](auto width) -> std::unique_ptr<RowReader> {
     constexpr int kBits = width;
     if (layout.group >= dim) {
@@ -142,18 +157,13 @@ std::unique_ptr<RowReader> make_uniform_reader(const std::uint8_t* codes, std::i
       return std::make_unique<ChunkReader<Chunks>>(
           rows, dim, Chunks{std::move(packed), values, layout.row_stride});
     }
-    if (layout.row_stride == 0) {
-      using Chunks = ColumnStepChunks<kBits>;
-      std::vector<float> padded(static_cast<std::size_t>((dim + kLanes - 1) / kLanes * kLanes));
-      for (std::int64_t c = 0; c < dim; ++c) {
-        padded[static_cast<std::size_t>(c)] = values[c / layout.group];
-      }
-      return std::make_unique<ChunkReader<Chunks>>(rows, dim,
-                                                   Chunks{std::move(packed), std::move(padded)});
+    using Chunks = ColumnStepChunks<kBits>;
+    std::vector<float> padded(static_cast<std::size_t>((dim + kLanes - 1) / kLanes * kLanes));
+    for (std::int64_t c = 0; c < dim; ++c) {
+      padded[static_cast<std::size_t>(c)] = values[c / layout.group];
     }
-    using Chunks = GroupStepChunks<kBits>;
     return std::make_unique<ChunkReader<Chunks>>(rows, dim,
-                                                 Chunks{std::move(packed), values, layout});
+                                                 Chunks{std::move(packed), std::move(padded)});
   });
 }
 

@@ -131,30 +131,60 @@ inline Floats maximum(Floats a, Floats b) {
 
 namespace detail {
 
-// Code j of a chunk starts at bit j * kBits: byte shuffle that brings its two bytes into lane j.
-template <int kBits>
+// Code j of a chunk starts at bit j * bits: the byte shuffle that brings its two bytes into lane j,
+// and how far it is shifted there.
 struct Unpacking {
   alignas(64) std::array<std::uint8_t, kLanes * 4> shuffle{};
   alignas(64) std::array<std::uint32_t, kLanes> shift{};
-  constexpr Unpacking() {
+  constexpr explicit Unpacking(int bits) {
     for (int lane = 0; lane < kLanes; ++lane) {
-      const int first = lane * kBits / 8;
-      const int last = (lane * kBits + kBits - 1) / 8;
+      const int first = lane * bits / 8;
+      const int last = (lane * bits + bits - 1) / 8;
       shuffle[lane * 4] = static_cast<std::uint8_t>(first);
       shuffle[lane * 4 + 1] = last > first ? static_cast<std::uint8_t>(last) : 0x80;
       shuffle[lane * 4 + 2] = 0x80;
       shuffle[lane * 4 + 3] = 0x80;
-      shift[lane] = static_cast<std::uint32_t>(lane * kBits % 8);
+      shift[lane] = static_cast<std::uint32_t>(lane * bits % 8);
     }
   }
 };
 
 template <int kBits>
-inline constexpr Unpacking<kBits> kUnpacking{};
+inline constexpr Unpacking kUnpacking{kBits};
 
 // The lowest kBits of every byte.
 template <int kBits>
 inline constexpr std::uint64_t kByteMask = 0x0101010101010101ull * ((1u << kBits) - 1u);
+
+// A chunk's codes, each in the low bits of its lane below bits of the next codes.
+[[gnu::always_inline]] inline Ints spread(const std::uint8_t* bytes, int bits,
+                                          [[maybe_unused]] const Unpacking& constants) {
+#if defined(EMCOMP_SIMD_512)
+  static_cast<void>(bits);
+  const __m512i chunk =
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  const __m512i lanes = _mm512_shuffle_epi8(chunk, _mm512_load_si512(constants.shuffle.data()));
+  return reinterpret_cast<Ints>(
+      _mm512_srlv_epi32(lanes, _mm512_load_si512(constants.shift.data())));
+#elif defined(__AVX2__)
+  static_cast<void>(bits);
+  std::int64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  const __m256i lanes = _mm256_shuffle_epi8(
+      _mm256_set1_epi64x(word),
+      _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shuffle.data())));
+  return reinterpret_cast<Ints>(_mm256_srlv_epi32(
+      lanes, _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shift.data()))));
+#else
+  std::uint64_t word = 0;
+  for (int i = 0; i < bits; ++i) word |= std::uint64_t{bytes[i]} << (8 * i);
+  Ints codes;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    codes[lane] = static_cast<std::int32_t>(word >> (lane * bits));
+  }
+  return codes;
+#endif
+}
 
 }  // namespace detail
 
@@ -162,31 +192,7 @@ inline constexpr std::uint64_t kByteMask = 0x0101010101010101ull * ((1u << kBits
 // bits of the next codes; reads kReadBytes.
 template <int kBits>
 inline Ints unpack_unmasked(const std::uint8_t* bytes) {
-#if defined(EMCOMP_SIMD_512)
-  const auto& constants = detail::kUnpacking<kBits>;
-  const __m512i chunk =
-      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
-  const __m512i spread = _mm512_shuffle_epi8(chunk, _mm512_load_si512(constants.shuffle.data()));
-  return reinterpret_cast<Ints>(
-      _mm512_srlv_epi32(spread, _mm512_load_si512(constants.shift.data())));
-#elif defined(__AVX2__)
-  const auto& constants = detail::kUnpacking<kBits>;
-  std::int64_t word;
-  std::memcpy(&word, bytes, sizeof word);
-  const __m256i spread = _mm256_shuffle_epi8(
-      _mm256_set1_epi64x(word),
-      _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shuffle.data())));
-  return reinterpret_cast<Ints>(_mm256_srlv_epi32(
-      spread, _mm256_load_si256(reinterpret_cast<const __m256i*>(constants.shift.data()))));
-#else
-  std::uint64_t word = 0;
-  for (int i = 0; i < kBits; ++i) word |= std::uint64_t{bytes[i]} << (8 * i);
-  Ints codes;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    codes[lane] = static_cast<std::int32_t>(word >> (lane * kBits));
-  }
-  return codes;
-#endif
+  return detail::spread(bytes, kBits, detail::kUnpacking<kBits>);
 }
 
 // The codes themselves.
@@ -194,6 +200,21 @@ template <int kBits>
 inline Ints unpack(const std::uint8_t* bytes) {
   return unpack_unmasked<kBits>(bytes) & ((1 << kBits) - 1);
 }
+
+// The same for a width that is known at run time: a little slower, and one loop for all widths.
+class Unpacker {
+ public:
+  explicit Unpacker(int bits) : bits_(bits), constants_(bits) {}
+
+  // The codes of a chunk of a row.
+  [[gnu::always_inline]] Ints operator()(const std::uint8_t* row, std::int64_t chunk) const {
+    return detail::spread(row + chunk * bits_ * kLanes / 8, bits_, constants_) & ((1 << bits_) - 1);
+  }
+
+ private:
+  int bits_;
+  detail::Unpacking constants_;
+};
 
 // Packs kLanes codes into kChunkBytes<kBits> bytes; writes up to 8 bytes past them.
 template <int kBits>

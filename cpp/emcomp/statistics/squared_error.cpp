@@ -12,11 +12,11 @@ namespace emcomp::statistics {
 namespace {
 
 // Partial sums that a vector unit can add side by side; their number is part of the result.
-constexpr std::size_t kLanes = 8;
+constexpr std::size_t kSums = 8;
 
 struct Sums {
-  std::array<double, kLanes> errors{};
-  std::array<double, kLanes> totals{};
+  std::array<double, kSums> errors{};
+  std::array<double, kSums> totals{};
 
   void add(const double* x, const double* approximation, std::size_t count) {
     const auto add_one = [&](std::size_t i, std::size_t lane) {
@@ -25,8 +25,8 @@ struct Sums {
       totals[lane] += x[i] * x[i];
     };
     std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) add_one(i + lane, lane);
+    for (; i + kSums <= count; i += kSums) {
+      for (std::size_t lane = 0; lane < kSums; ++lane) add_one(i + lane, lane);
     }
     for (std::size_t lane = 0; i + lane < count; ++lane) add_one(i + lane, lane);
   }

@@ -2,17 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
-#include "emcomp/words/vocabulary.hpp"
+#include "emcomp/words/word_list.hpp"
 
 namespace emcomp::words {
 
-// Rows of at most `count` words, nearest first: by edit distance (insertions, deletions and
-// substitutions of code points) ignoring case, then by edit distance minding case, then by row.
-// Words further away than half the letters of `word` (rounded up) are not near at all.
-// Bytes that are not UTF-8 count as one code point each.
-std::vector<std::int64_t> closest_words(const WordList& words, std::string_view word, int count,
-                                        int threads);
+// Rows of at most `count` words that begin and end as `word` does, ignoring the case of ASCII
+// letters, but for a stretch of at most half of its bytes (rounded up): shortest stretch first,
+// then by row.
+std::vector<std::int64_t> closest_words(const WordList& words, std::string_view word, int count);
 
 }  // namespace emcomp::words

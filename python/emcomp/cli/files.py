@@ -13,7 +13,7 @@ import emcomp
 from emcomp.errors import InputError
 from emcomp.io.sources.base import FirstRows
 from emcomp.tables.opening import way_in
-from emcomp.tables.sharded import index_files
+from emcomp.tables.verification import table_files
 from emcomp.vocabulary.word_list import WordList
 
 if TYPE_CHECKING:
@@ -126,11 +126,6 @@ def check_output(path: Path, *inputs: Path | str | None, folder: bool = False) -
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
     if not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "cannot create files here", str(parent))
-
-
-def table_files(path: Path) -> list[Path]:
-    """The emcomp files of a table: itself, or those that the index of a folder of shards names."""
-    return index_files(path) if path.is_dir() else [path]
 
 
 def stored_bytes(path: Path) -> int:

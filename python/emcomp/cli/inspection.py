@@ -10,13 +10,14 @@ import click
 
 import emcomp
 from emcomp._support.sizes import format_bytes
-from emcomp.cli.files import stored_bytes, table_files
+from emcomp.cli.files import stored_bytes
 from emcomp.cli.options import FILE, json_option
 from emcomp.cli.output import describe_size, write_fields, write_json, write_table, write_text
 from emcomp.cli.progress import progress_bar
 from emcomp.errors import FormatError
 from emcomp.tables import container
 from emcomp.tables.container_header import Json
+from emcomp.tables.verification import table_files
 
 CHECK_FAILED, BAD_FILE = 1, 4
 
@@ -95,10 +96,8 @@ def inspect(file: Path, as_json: bool) -> None:
 def _damage(path: Path) -> str | None:
     """What is wrong with a file, None if nothing is."""
     try:
-        for file in table_files(path):
-            with container.open(file) as opened, progress_bar("bytes") as report:
-                opened.verify(lambda done, total: report("verify", done, total))
-        emcomp.open(path)
+        with progress_bar("bytes") as report:
+            emcomp.verify(path, lambda done, total: report("verify", done, total))
     except FormatError as error:
         return str(error).removeprefix(f"{path}: ")
     return None

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.codecs.base import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.statistics.row_sums import View, gram_matrix
@@ -134,37 +133,6 @@ class Allocate(Codec):
         raise InputError(
             f"codec {self}: the tensors of a table of {shape[0]} x {shape[1]} depend on its rows"
         )
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over the codes of all widths."""
-        rows, dim = shape
-        shared = {
-            "widths": (np.uint8, (dim,)),
-            "scales": (np.float32, (dim,)),
-            "levels": (np.float32, (_LEVELS,)),
-        }
-        check_tensors(self, tensors, shared)
-        widths, scales, levels = (tensors[name] for name in shared)
-        if widths.max() > _WIDEST or widths.max() == 0:
-            raise FormatError(f"codec {self}: tensor 'widths' must hold widths up to {_WIDEST}")
-        if not (np.isfinite(levels).all() and np.isfinite(scales).all() and scales.min() >= 0):
-            raise FormatError(
-                f"codec {self}: tensors 'levels' and 'scales' must be finite, no scale negative"
-            )
-        columns = columns_by_width(widths)
-        codes = {
-            codes_name(bits): (np.uint8, (rows, _core.row_bytes(some.size, bits)))
-            for bits, some in columns.items()
-        }
-        check_tensors(self, tensors, codes)
-        parts = [
-            _core.level_reader(
-                tensors[codes_name(bits)], some.size, bits, some.size, levels_of(levels, bits)[None]
-            )
-            for bits, some in columns.items()
-        ]
-        order = np.concatenate(list(columns.values()))
-        return _core.column_reader(parts, order, scales[order], dim)
 
 
 class WidthHistograms:

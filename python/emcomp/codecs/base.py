@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from emcomp import _core
 from emcomp.codecs.grammar import Stage, parse_stages
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-
-if TYPE_CHECKING:
-    from emcomp import _core
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 TensorLayout: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
@@ -128,9 +127,9 @@ class Codec(Stage, ABC):
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Bytes of all tensors that a table of this shape becomes, without compressing it."""
 
-    @abstractmethod
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
+        return _core.codec_reader(str(self), *shape, dict(tensors))
 
     def latent_factor(self, shape: tuple[int, int], tensors: Tensors) -> LatentFactor | None:  # noqa: ARG002
         """The left factor of the rows, where it is narrower than they are; None elsewhere."""
@@ -169,6 +168,48 @@ def parse_codec(codec: str | Codec) -> Codec:
         found = transform.then(found)
     assert found is not None
     return found
+
+
+@dataclass(frozen=True)
+class UnknownCodec(Codec):
+    """A codec of a file that can be read and not fitted, as it has settings that are not known."""
+
+    text: str
+    problem: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def check(self, shape: tuple[int, int]) -> None:  # noqa: ARG002
+        """Raise InputError: no table can be compressed so."""
+        raise self._refused()
+
+    def fit(self, source: Source, engine: Engine) -> FittedCodec:  # noqa: ARG002
+        """Raise InputError, as `check`."""
+        raise self._refused()
+
+    def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCodec:  # noqa: ARG002
+        """Raise InputError, as `check`."""
+        raise self._refused()
+
+    def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:  # noqa: ARG002
+        """Raise InputError, as `check`."""
+        raise self._refused()
+
+    def nbytes(self, shape: tuple[int, int]) -> int:  # noqa: ARG002
+        """Raise InputError, as `check`."""
+        raise self._refused()
+
+    def _refused(self) -> InputError:
+        return InputError(f"{self.problem}. Tables of this codec can be read and not made")
+
+
+def stored_codec(text: str) -> Codec:
+    """The codec of a file that the core reads, whatever settings of fitting its string has."""
+    try:
+        return parse_codec(text)
+    except InputError as error:
+        return UnknownCodec(text, str(error))
 
 
 def allocate(tensors: Mapping[str, RowTensor], rows: int) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.compositional_training import (
     TrainingSettings,
     make_encoder,
@@ -25,7 +24,7 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import TRAINABLE, refuse_nonfinite, refuse_outside
 
 PRESETS: Mapping[str, TrainingSettings] = {
     "published": TrainingSettings(
@@ -181,7 +180,7 @@ class DeepCompositionalCodes(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        refuse_outside(f"codec {self}", refuse_nonfinite(source, engine), *TRAINABLE)
         rows = sampled(source, self.sample, self.seed, engine)
         layout = self.layout(source.shape)
         settings = self.settings
@@ -220,12 +219,6 @@ class DeepCompositionalCodes(Codec):
             "codes": (np.uint8, (rows, _core.row_bytes(codes, layout.width))),
             "codebooks": (np.float32, (codes, codewords, dim)),
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        width = self.layout(shape).width
-        return _core.additive_reader(tensors["codes"], width, tensors["codebooks"])
 
 
 class FittedCompositional(FittedCodec):

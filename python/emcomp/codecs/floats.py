@@ -10,7 +10,6 @@ import numpy as np
 
 from emcomp import _core
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
@@ -68,11 +67,6 @@ class Float(Codec):
         """The values."""
         return {"values": (self.tensor(shape[1]).dtype, shape)}
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``values``."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.float_reader(tensors["values"])
-
 
 class FittedFloat(FittedCodec):
     """Rows to floats."""
@@ -91,7 +85,12 @@ class FittedFloat(FittedCodec):
         """
         values = out["values"]
         _core.convert_rows(block.rows, values, threads)
-        found, count = _core.find_nonfinite(values, threads)
+        found, count, largest = _core.find_nonfinite(values, threads)
+        if largest == 0 and np.any(block.rows):
+            raise InputError(
+                f"rows {block.first} to {block.first + len(block.rows)} are smaller than any number "
+                f"of {values.dtype}; use float:32, or multiply the table by a power of two"
+            )
         if count:
             row, column = divmod(found, values.shape[1])
             raise InputError(

@@ -84,7 +84,8 @@ _STAGE = re.compile(
 )
 _WHOLE = re.compile(r"\d+", re.ASCII)
 _DECIMAL = re.compile(r"\d+(\.\d+)?", re.ASCII)
-_JOINT = re.compile(r"\+(?![^()]*\))")
+_MOST_STAGES = 16
+_MOST_CHARACTERS = 4096
 
 
 def _parse_stage(text: str) -> Stage:
@@ -124,4 +125,18 @@ def parse_stages(text: str) -> list[Stage]:
     Raises:
         InputError: if it names none, with what was expected.
     """
-    return [_parse_stage(stage.strip()) for stage in _JOINT.split(text.strip())]
+    if len(text) > _MOST_CHARACTERS:
+        raise InputError(
+            f"a codec of {len(text)} characters: at most {_MOST_CHARACTERS} are allowed"
+        )
+    stages = [""]
+    depth = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "+" and depth == 0:  # 1e+06 may be in brackets
+            stages.append("")
+        else:
+            stages[-1] += character
+    if len(stages) > _MOST_STAGES:
+        raise InputError(f"a codec of {len(stages)} stages: at most {_MOST_STAGES} are allowed")
+    return [_parse_stage(stage.strip()) for stage in stages]

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.sources.base import ArraySource, Block, Source, blocks
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import InUnit, in_unit, refuse_nonfinite, unit_of
 
 _PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
 
@@ -93,12 +92,15 @@ class ProductQuantization(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        if unit != 1.0:
+            source = InUnit(source, unit)
         if self.sample < source.shape[0]:
             source = ArraySource(sampled(source, self.sample, self.seed, engine))
             engine = Engine(engine.threads, engine.progress)
         codebook = self.start(source, engine)
-        return FittedProduct(self, self.improve(codebook, source, self.iterations, engine))
+        codebook = self.improve(codebook, source, self.iterations, engine)
+        return FittedProduct(self, codebook * np.float32(unit))
 
     def start(self, source: Source, engine: Engine) -> NDArray[np.float32]:
         """A codebook to start k-means from."""
@@ -150,14 +152,6 @@ class ProductQuantization(Codec):
             "codebook": (np.float32, (2**self.bits, dim)),
         }
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebook``."""
-        dim = shape[1]
-        if self.parts > dim:
-            raise FormatError(f"codec {self}: {self.parts} parts of a table with {dim} columns")
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.product_reader(tensors["codes"], self.parts, self.bits, tensors["codebook"])
-
 
 @dataclass(frozen=True)
 class CodewordSums:
@@ -188,15 +182,17 @@ class FittedProduct(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebook": codebook}
+        self._unit = unit_of(float(np.abs(codebook).max()))
+        self._codebook = np.ascontiguousarray(in_unit(codebook, self._unit))
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each part of a row to its nearest codeword."""
         _core.encode_product(
-            block.rows,
+            in_unit(block.rows, self._unit),
             block.first,
             self.codec.parts,
             self.codec.bits,
-            self.shared_tensors["codebook"],
+            self._codebook,
             out["codes"],
             threads,
         )

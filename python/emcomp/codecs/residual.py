@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
 
 
 @register
@@ -92,8 +91,8 @@ class ResidualQuantization(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
-        rows = sampled(source, self.sample, self.seed, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        rows = in_unit(sampled(source, self.sample, self.seed, engine), unit)
         trainer = _core.ResidualTrainer(rows, self.stages, self.bits, self.beam)
         for stage in range(self.stages):
             engine.progress("fit", stage * len(rows) // self.stages, len(rows))
@@ -103,7 +102,7 @@ class ResidualQuantization(Codec):
             trainer.refine(engine.threads)
             if trainer.error < error:
                 error, codebooks = trainer.error, trainer.codebooks
-        return FittedResidual(self, codebooks)
+        return FittedResidual(self, codebooks * np.float32(unit))
 
     def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
         """One to check the rows, one to draw the sample."""
@@ -125,11 +124,6 @@ class ResidualQuantization(Codec):
             "codebooks": (np.float32, (self.stages, 2**self.bits, dim)),
         }
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``codebooks``."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.additive_reader(tensors["codes"], self.bits, tensors["codebooks"])
-
 
 class FittedResidual(FittedCodec):
     """Residual quantization with its codebooks, float32 (stages, 2^bits, dim)."""
@@ -143,13 +137,15 @@ class FittedResidual(FittedCodec):
             "codes": RowTensor(np.uint8, (codec.row_bytes,))
         }
         self.shared_tensors: Tensors = {"codebooks": codebooks}
+        self._unit = unit_of(float(np.abs(codebooks).max()))
         self._encoder: _core.ResidualEncoder | None = None  # made when first needed
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: each row as the best sum of codewords that the beam finds."""
         if self._encoder is None:
-            codebooks = self.shared_tensors["codebooks"]
+            codebooks = in_unit(self.shared_tensors["codebooks"], self._unit)
             self._encoder = _core.ResidualEncoder(
                 codebooks, self.codec.bits, self.codec.beam, threads
             )
-        self._encoder.encode(block.rows, block.first, out["codes"], threads)
+        rows = in_unit(block.rows, self._unit)
+        self._encoder.encode(rows, block.first, out["codes"], threads)

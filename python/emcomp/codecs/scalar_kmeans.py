@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import is_whole
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_bits, check_group, check_tensors
+from emcomp.codecs.checks import check_bits, check_group
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
 
@@ -137,15 +137,6 @@ class KMeans(Codec):
             "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
             "levels": (np.float32, self.levels_shape(dim)),
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``levels``."""
-        dim = shape[1]
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        levels = tensors["levels"]
-        if not np.isfinite(levels).all():
-            raise FormatError(f"codec {self}: tensor 'levels' has entries that are not finite")
-        return _core.level_reader(tensors["codes"], dim, self.bits, self.group(dim), levels)
 
 
 class GroupHistograms:

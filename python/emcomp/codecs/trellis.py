@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.grammar import register
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.codecs.trellis_layout import (
@@ -40,7 +39,7 @@ from emcomp.codecs.trellis_tables import (
     stored_tables,
 )
 from emcomp.engine.base import Engine, Progress
-from emcomp.errors import FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.statistics.row_sums import View, column_means
@@ -221,14 +220,9 @@ class Trellis(Codec):
         """The codec with its tables, widths and scales."""
         return FittedTrellis(self, dim, tensors)
 
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over gains and codes."""
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.trellis_reader(tensors["codes"], self.stored_code(shape[1], tensors))
-
-    def stored_code(self, dim: int, tensors: Tensors) -> _core.TrellisCode:
-        """What codes stand for. Raises FormatError if tensors hold what no codes can have."""
-        code = _core.stored_trellis_code(
+    def stored_code(self, tensors: Tensors) -> _core.TrellisCode:
+        """What codes stand for, given the tensors that all rows share."""
+        return _core.stored_trellis_code(
             str(self),
             tensors["widths"],
             tensors["scales"],
@@ -238,12 +232,6 @@ class Trellis(Codec):
             tensors["steps"],
             tensors["wide_tables"],
         )
-        if code.row_bytes != self.row_bytes(dim):
-            raise FormatError(
-                f"codec {self}: the widths of its columns make rows of {code.row_bytes} bytes, "
-                f"expected {self.row_bytes(dim)}"
-            )
-        return code
 
 
 def _learn(
@@ -289,7 +277,7 @@ class FittedTrellis(FittedCodec):
         codes = RowTensor(np.uint8, (codec.row_bytes(dim),))
         self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
         self.shared_tensors: Tensors = {name: tensors[name] for name in codec.shared_layout(dim)}
-        self._code = codec.stored_code(dim, self.shared_tensors)
+        self._code = codec.stored_code(self.shared_tensors)
 
     def clipped(self, rows: NDArray[Any], threads: int) -> int:
         """Entries beyond the largest values that rows can have."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.validation import is_whole
 from emcomp.codecs.base import Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
-from emcomp.codecs.checks import check_bits, check_group, check_tensors
+from emcomp.codecs.checks import check_bits, check_group
 from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
@@ -148,7 +148,8 @@ class Uniform(Codec):
         if isinstance(statistic, _core.ColumnHistograms):
             steps = statistic.steps(self.bits, self.clipping(), engine.threads)
         else:
-            steps = np.array([statistic.step(self.bits, self.clipping())], np.float32)
+            with np.errstate(over="ignore"):  # a step beyond float32 is refused by its codec
+                steps = np.array([statistic.step(self.bits, self.clipping())]).astype(np.float32)
         return FittedUniform(self, dim, self.stored_steps(steps))
 
     def empty_histogram(self, dim: int) -> _core.ColumnHistograms | _core.ValueHistogram:
@@ -184,14 +185,6 @@ class Uniform(Codec):
             "codes": (np.uint8, (rows, _core.row_bytes(dim, self.bits))),
             "steps": (self.step_dtype, steps_shape),
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes`` and ``steps``."""
-        dim = shape[1]
-        check_tensors(self, tensors, self.tensor_layout(shape))
-        return _core.uniform_reader(
-            tensors["codes"], dim, self.bits, self.group(dim), tensors["steps"], self.by_row
-        )
 
 
 class FittedUniform(FittedCodec):

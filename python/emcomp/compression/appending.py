@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emcomp._support.locks import only_writer
 from emcomp.compression.planning import make_plan
-from emcomp.compression.streaming import EncodeShard, clipped_share, relative_error, shard_bounds
+from emcomp.compression.streaming import (
+    RUN_KEY,
+    EncodeShard,
+    clipped_share,
+    relative_error,
+    shard_bounds,
+)
+from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
 from emcomp.io.reading import words_of
+from emcomp.io.sources.base import Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
-from emcomp.tables.sharded import open_sharded, read_fit, read_index, write_index, write_words
+from emcomp.tables.shard_files import read_fit, write_words
+from emcomp.tables.shard_index import Index, read_index, write_index
+from emcomp.tables.sharded import open_sharded
 from emcomp.vocabulary.index import Vocabulary
 
 
@@ -55,7 +67,8 @@ def append(
 ) -> Drift:
     """Add rows to a table in shards, as new shards, with the codec as it was fitted.
 
-    Readers that have the table open keep what they have; the index is replaced last.
+    Readers that have the table open keep what they have; the index is replaced last. A second call
+    at the same time waits for the first.
 
     Args:
         path: folder that `emcomp.compress` wrote with ``shard_rows``.
@@ -74,28 +87,39 @@ def append(
         FormatError: if there is no such table.
     """
     folder = Path(path)
-    index = read_index(folder)
-    before = open_sharded(folder)
+    read_index(folder)  # refuses what is no table, before a lock is put there
+    engine = make_engine(executor, threads)
     source = open_table(X, dtype, threads=threads, streamed=True)
     given = words_of(X, source) if words is None else words
+    own = None if given is None else list(given)
+    if own is not None and len(own) != source.shape[0]:
+        raise InputError(f"{len(own)} words for {source.shape[0]} rows")
+    refuse_nonfinite(source, engine)
+    with only_writer(folder, wait=True):
+        return _append(folder, source, own, engine)
+
+
+def _append(
+    folder: Path, source: Source, own: Sequence[str | bytes] | None, engine: Engine
+) -> Drift:
+    """Add rows to a table that nobody else changes meanwhile."""
+    if (folder / RUN_KEY).exists():
+        raise InputError(f"{folder} is not finished: resume what was interrupted before appending")
+    index = read_index(folder)
+    before = open_sharded(folder)
     rows, dim = source.shape
     if dim != index.input_dim:
         raise InputError(f"rows of {dim} entries cannot join a table of rows of {index.input_dim}")
-    if (given is None) != (before.words is None):
+    if (own is None) != (before.words is None):
         raise InputError(
             f"the table has {'no words' if before.words is None else 'words'} and the rows have "
-            f"{'none' if given is None else 'some'}"
+            f"{'none' if own is None else 'some'}"
         )
     vocabulary = None
-    if before.words is not None and given is not None:
-        own = list(given)
-        if len(own) != rows:
-            raise InputError(f"{len(own)} words for {rows} rows")
+    if before.words is not None and own is not None:
         vocabulary = Vocabulary.from_words([*before.words, *own])
     kept = read_fit(folder)
     fitted = index.codec.restore(dim, kept.tensors, kept.info).for_other_rows()
-    engine = make_engine(executor, threads)
-    refuse_nonfinite(source, engine)
     task = EncodeShard(source, fitted, kept.checksum, str(folder.absolute()), index.shape[0])
     shard_rows = make_plan(index.codec, (rows, dim)).shard_rows
     calls = [
@@ -103,16 +127,28 @@ def append(
         for number, first, count in shard_bounds(rows, shard_rows)
     ]
     added = tuple(engine.map(task, calls))
-    name = None if vocabulary is None else write_words(folder, vocabulary)
+    words = None if vocabulary is None else write_words(folder, vocabulary)
     shape = index.shape[0] + rows, index.shape[1]
-    shards = (*index.shards, *added)
-    write_index(folder, index._replace(shape=shape, shards=shards, words=name))
-    if index.words is not None:
-        (folder / index.words).unlink()
-    return Drift(
+    longer = index._replace(shape=shape, shards=(*index.shards, *added), words=words)
+    drift = Drift(
         rows,
         relative_error(added),
         relative_error(index.shards),
         clipped_share(added),
         clipped_share(index.shards),
     )
+    write_index(folder, longer)
+    _remove_unnamed(folder, longer)
+    return drift
+
+
+def _remove_unnamed(folder: Path, index: Index) -> None:
+    """Remove the words of the shorter table, and what an interrupted call has left.
+
+    A reader that was about to open them looks at the index again.
+    """
+    named = set(index.files)
+    with suppress(OSError):
+        for path in folder.glob("*.emcomp"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)

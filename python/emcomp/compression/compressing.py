@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, parse_codec
+from emcomp.codecs.checks import refuse_infinite_rows, refuse_overflow
 from emcomp.compression.planning import CompressionPlan, make_plan
 from emcomp.compression.streaming import compress_to
 from emcomp.engine.base import Engine, Progress
@@ -151,6 +152,7 @@ def encode(
     """Fit a codec to a source and encode all of its rows."""
     rows, dim = source.shape
     fitted = codec.fit(source, engine)
+    refuse_overflow(fitted)
     tensors = allocate(fitted.row_tensors, rows)
     step = block_rows(dim)
     cuts = [(first, min(step, rows - first)) for first in range(0, rows, step)]
@@ -169,10 +171,12 @@ def encode(
             for name, tensor in encoded.items():
                 out[name][...] = tensor
         engine.progress("encode", first + count, rows)
-    return CompressedEmbedding(
+    table = CompressedEmbedding(
         codec,
         (rows, codec.table_dim(dim)),
         {**tensors, **fitted.shared_tensors},
         vocabulary,
         dict(fitted.info),
     )
+    refuse_infinite_rows(codec, fitted.shared_tensors, (block.rows for block in table.blocks()))
+    return table

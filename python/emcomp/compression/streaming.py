@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,32 +20,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp._support.atomic_files import TEMPORARY, atomic_write
+from emcomp._support.atomic_files import TEMPORARY, atomic_write, remove_leftovers
+from emcomp._support.locks import LOCK, only_writer
 from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate
+from emcomp.codecs.checks import refuse_infinite_rows, refuse_overflow
 from emcomp.compression.planning import CompressionPlan
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import Block, Source, block_rows, blocks
 from emcomp.tables import container
 from emcomp.tables import opening as table_file
-from emcomp.tables.sharded import (
-    FIT,
-    INDEX,
-    Index,
-    Shard,
-    open_sharded,
+from emcomp.tables.shard_files import (
     read_fit,
     read_shard,
-    shard_name,
+    shard_pattern,
     write_fit,
-    write_index,
     write_shard,
     write_words,
 )
+from emcomp.tables.shard_index import FIT, INDEX, Index, Shard, read_index, write_index
+from emcomp.tables.sharded import open_sharded
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
-_RUN_KEY = "run.json"
+RUN_KEY = "run.json"
+"""What a run makes, by which it is resumed; removed when the table in shards is finished."""
 _CLIPPING_ROWS = 4096
 _MEASURED_BYTES = 4 << 20  # of decoded rows: in the cache
 _FINGERPRINTED_ROWS = 64
@@ -69,12 +69,14 @@ class EncodeShard:
         inverted = fitted.codec.table_dim(fitted.dim) == fitted.dim
         decoded = np.empty((block_rows(fitted.dim, _MEASURED_BYTES), fitted.dim), np.float32)
         sums = _core.SquaredError()
+        source = _core.Checksum()
         clipped = 0.0
         for block in blocks(self.source, first, count):
             rows = block.rows
             begin = block.first - first
             out = {name: tensor[begin : begin + len(rows)] for name, tensor in tensors.items()}
             fitted.encode(Block(self.offset + block.first, rows), out, threads)
+            source.update(bytes_of(rows))
             if inverted:
                 self._measure(sums, rows, out, decoded, threads)
             else:
@@ -82,11 +84,17 @@ class EncodeShard:
             if begin == 0:
                 seen = rows[:_CLIPPING_ROWS]
                 clipped = fitted.clipped(seen, threads) / seen.size
-        error = sums.error if inverted else None
-        shard = Shard(shard_name(number), count, error, sums.total, clipped)
-        path = Path(self.folder) / shard.file
-        write_shard(path, fitted.codec, self.fit, self.offset + first, shard, tensors)
-        return shard
+        shard = Shard(
+            file="",
+            checksum="",
+            first=self.offset + first,
+            rows=count,
+            source=f"{source.digest():016x}",
+            squared_error=sums.error if inverted else None,
+            squared_total=sums.total,
+            clipped=clipped,
+        )
+        return write_shard(Path(self.folder), number, fitted.codec, self.fit, shard, tensors)
 
     def _measure(
         self,
@@ -96,13 +104,34 @@ class EncodeShard:
         decoded: NDArray[np.float32],
         threads: int,
     ) -> None:
-        """Add up what a block lost, piece by piece through one small array."""
+        """Add up what a block lost, block by block through one small array."""
         tensors = {**encoded, **self.fitted.shared_tensors}
         table = CompressedEmbedding(self.fitted.codec, rows.shape, tensors)
+        shared = self.fitted.shared_tensors
+        refuse_infinite_rows(self.fitted.codec, shared, (block.rows for block in table.blocks()))
         for first in range(0, len(rows), len(decoded)):
-            piece = rows[first : first + len(decoded)]
-            out = decoded[: len(piece)]
-            sums.update(piece, table.decode(first, len(piece), out=out, threads=threads), threads)
+            some = rows[first : first + len(decoded)]
+            out = decoded[: len(some)]
+            sums.update(some, table.decode(first, len(some), out=out, threads=threads), threads)
+
+
+def bytes_of(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of rows in order, whatever their strides."""
+    return np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
+
+
+@dataclass(frozen=True)
+class ChecksumRows:
+    """The checksum of some rows of a source, as a shard keeps it."""
+
+    source: Source
+
+    def __call__(self, first: int, count: int) -> str:
+        """Of rows [first, first + count)."""
+        state = _core.Checksum()
+        for block in blocks(self.source, first, count):
+            state.update(bytes_of(block.rows))
+        return f"{state.digest():016x}"
 
 
 def compress_to(
@@ -119,24 +148,33 @@ def compress_to(
     """Compress a source into a file, or into a folder of shards.
 
     Raises:
-        InputError: if something is in the way, or what there is to resume is of another table.
+        InputError: if something is in the way, somebody else is writing there, or what there is to
+            resume is of another table.
         OSError: if something cannot be written; what is finished stays to be resumed.
     """
-    folder = check_target(out, in_shards, resume)
-    key = _run_key(source, codec, vocabulary, plan)
-    if not _begin(folder, key, codec.resolved(source.shape)):
-        engine.progress("fit", source.shape[0], source.shape[0])
-        return table_file.open(folder)
-    fitted = _fit(folder, source, codec, engine)
-    shards = _encode(folder, source, fitted, engine, plan.shard_rows)
-    rows, dim = source.shape
-    words = None if vocabulary is None else write_words(folder, vocabulary)
-    kept = read_fit(folder)
-    shape = rows, codec.table_dim(dim)
-    write_index(folder, Index(fitted.codec, shape, dim, kept.checksum, shards, words, kept.info))
-    if in_shards:
-        (folder / _RUN_KEY).unlink()
-    else:
+    if not in_shards and out.is_dir():
+        raise InputError(f"{out} is a folder; name a file, or ask for shards with shard_rows=")
+    folder = out if in_shards else out.with_name(out.name + ".partial")
+    key = _key_of_run(source, codec, vocabulary, plan)
+    is_new = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    with only_writer(folder, wait=False):
+        if _is_finished(folder):
+            _check_finished(
+                folder, source, codec.resolved(source.shape), vocabulary, engine, resume
+            )
+            engine.progress("fit", source.shape[0], source.shape[0])
+            return open_sharded(folder)
+        try:
+            _begin(folder, key, resume)
+            _write_shards(folder, source, codec, vocabulary, engine, plan.shard_rows)
+        except BaseException:
+            if is_new and not _has_results(folder):
+                shutil.rmtree(folder)
+            raise
+        if in_shards:
+            (folder / RUN_KEY).unlink()
+            return open_sharded(folder)
         joined = open_sharded(folder)
         joined.codec = codec  # as it was asked for
         joined.save(out)
@@ -154,12 +192,42 @@ def check_target(out: Path, in_shards: bool, resume: bool) -> Path:
     if not in_shards and out.is_dir():
         raise InputError(f"{out} is a folder; name a file, or ask for shards with shard_rows=")
     folder = out if in_shards else out.with_name(out.name + ".partial")
-    if folder.exists() and not resume:
-        raise InputError(
-            f"{folder} is there: go on with what was interrupted by resume=True (--resume), or "
-            "remove it"
-        )
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is there and is not a folder: choose another name")
+    if not resume and folder.exists() and _has_results(folder):
+        raise InputError(_is_there(folder))
     return folder
+
+
+def _is_there(folder: Path) -> str:
+    if _is_finished(folder):
+        return f"{folder} holds a table: remove it, or add rows to it with append (emcomp append)"
+    return (
+        f"{folder} is there: go on with what was interrupted by resume=True (--resume), or "
+        "remove it"
+    )
+
+
+def _write_shards(
+    folder: Path,
+    source: Source,
+    codec: Codec,
+    vocabulary: Vocabulary | None,
+    engine: Engine,
+    shard_rows: int,
+) -> None:
+    """Write all files of the table, the index last."""
+    fitted = _fit(folder, source, codec, engine)
+    shards = _encode(folder, source, fitted, engine, shard_rows)
+    rows, dim = source.shape
+    words = None if vocabulary is None else write_words(folder, vocabulary)
+    kept = read_fit(folder)
+    shape = rows, codec.table_dim(dim)
+    write_index(folder, Index(fitted.codec, shape, dim, kept.checksum, shards, words, kept.info))
+
+
+def _has_results(folder: Path) -> bool:
+    return any(folder.glob("*.emcomp"))
 
 
 def shard_bounds(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
@@ -170,18 +238,17 @@ def shard_bounds(rows: int, shard_rows: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def _run_key(
+def _key_of_run(
     source: Source, codec: Codec, vocabulary: Vocabulary | None, plan: CompressionPlan
 ) -> dict[str, Any]:
     """What the result depends on, as far as it can be told without reading everything."""
     rows, _ = source.shape
     some = _core.Checksum()
     for first in sorted({0, rows // 2, max(rows - _FINGERPRINTED_ROWS, 0)}):
-        read = source.read(first, min(_FINGERPRINTED_ROWS, rows - first))
-        some.update(np.ascontiguousarray(read).reshape(-1).view(np.uint8))
+        some.update(bytes_of(source.read(first, min(_FINGERPRINTED_ROWS, rows - first))))
     if vocabulary is not None:
         for tensor in vocabulary.tensors().values():
-            some.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8))
+            some.update(bytes_of(tensor))
     return {
         "codec": str(codec),
         "shape": list(source.shape),
@@ -190,20 +257,47 @@ def _run_key(
     }
 
 
-def _begin(folder: Path, key: dict[str, Any], codec: Codec) -> bool:
-    """Make the folder, or take up what is in it; False where nothing is left to do."""
-    if not folder.exists():
-        folder.mkdir()
-        with atomic_write(folder / _RUN_KEY) as file:
+def _is_finished(folder: Path) -> bool:
+    return (folder / INDEX).exists() and not (folder / RUN_KEY).exists()
+
+
+def _check_finished(
+    folder: Path,
+    source: Source,
+    codec: Codec,
+    vocabulary: Vocabulary | None,
+    engine: Engine,
+    resume: bool,
+) -> None:
+    """Raise InputError unless a finished table is the one that was asked for."""
+    if not resume:
+        raise InputError(_is_there(folder))
+    finished = open_sharded(folder)
+    same_words = (finished.words is None) == (vocabulary is None) and (
+        vocabulary is None or vocabulary == finished.words
+    )
+    if str(finished.codec) != str(codec) or len(finished) != source.shape[0] or not same_words:
+        raise InputError(f"{folder} holds another table, {finished!r}")
+    _check_sources(folder, read_index(folder).shards, source, engine)
+
+
+def _begin(folder: Path, key: dict[str, Any], resume: bool) -> None:
+    """Note what the run makes, or take up what is finished.
+
+    Raises:
+        InputError: if the folder has something else, or what is finished is not to be taken up.
+    """
+    others = [path.name for path in folder.iterdir() if not _is_ours(path.name)]
+    if others:
+        raise InputError(f"{folder} holds {min(others)}: name a folder that is new or empty")
+    if not _has_results(folder):
+        with atomic_write(folder / RUN_KEY) as file:
             file.write(json.dumps(key, indent=1).encode())
-        return True
-    if (folder / INDEX).exists() and not (folder / _RUN_KEY).exists():
-        finished = open_sharded(folder)
-        if str(finished.codec) != str(codec) or len(finished) != key["shape"][0]:
-            raise InputError(f"{folder} holds another table, {finished!r}")
-        return False
+        return
+    if not resume:
+        raise InputError(_is_there(folder))
     try:
-        kept = json.loads((folder / _RUN_KEY).read_text("utf-8"))
+        kept = json.loads((folder / RUN_KEY).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} holds nothing that can be resumed: {error}") from error
     differing = [name for name, value in key.items() if kept.get(name) != value]
@@ -213,15 +307,32 @@ def _begin(folder: Path, key: dict[str, Any], codec: Codec) -> bool:
             + "; ".join(f"{name} was {kept.get(name)}, is {key[name]}" for name in differing)
             + ". Resume with what it was begun with, or remove it"
         )
-    for leftover in folder.glob(f"{TEMPORARY}*"):
-        leftover.unlink()
-    return True
+    remove_leftovers(folder)
+
+
+def _is_ours(name: str) -> bool:
+    return name in (LOCK, RUN_KEY, INDEX) or name.startswith(TEMPORARY) or name.endswith(".emcomp")
+
+
+def _check_sources(folder: Path, shards: Iterable[Shard], source: Source, engine: Engine) -> None:
+    """Raise InputError if rows have changed since they were encoded."""
+    listed = list(shards)
+    calls = [(shard.first, shard.rows) for shard in listed]
+    for shard, found in zip(listed, engine.map(ChecksumRows(source), calls), strict=True):
+        if found != shard.source:
+            raise InputError(
+                f"rows {shard.first} to {shard.first + shard.rows} are not those that "
+                f"{folder / shard.file} was made from: the table has changed since. Remove "
+                f"{folder} and compress it again"
+            )
 
 
 def _fit(folder: Path, source: Source, codec: Codec, engine: Engine) -> FittedCodec:
     """The fit that is kept, or a new one."""
     if not (folder / FIT).exists():
-        write_fit(folder, codec.fit(source, engine))
+        fitted = codec.fit(source, engine)
+        refuse_overflow(fitted)
+        write_fit(folder, fitted)
     # Whoever resumes has it from the file, so everybody does.
     kept = read_fit(folder)
     return codec.resolved(source.shape).restore(source.shape[1], kept.tensors, kept.info)
@@ -235,11 +346,12 @@ def _encode(
     done: dict[int, Shard] = {}
     left = []
     for number, first, count in shard_bounds(rows, shard_rows):
-        path = folder / shard_name(number)
-        if path.exists():
-            done[number] = _checked(path, fit)
+        kept = _kept_shard(folder, number, fit)
+        if kept is not None and (kept.first, kept.rows) == (first, count):
+            done[number] = kept
         else:
             left.append((number, first, count, engine.threads))
+    _check_sources(folder, done.values(), source, engine)
     finished = sum(shard.rows for shard in done.values())
     engine.progress("encode", finished, rows)
     task = EncodeShard(source, fitted, fit, str(folder.absolute()))
@@ -250,14 +362,16 @@ def _encode(
     return tuple(done[number] for number in sorted(done))
 
 
-def _checked(path: Path, fit: str) -> Shard:
-    """A shard that an earlier run has written."""
-    try:
-        shard, _ = read_shard(path, fit)
-        container.verify(path)
-    except FormatError as error:
-        raise FormatError(f"{error}. Remove this shard and resume") from error
-    return shard
+def _kept_shard(folder: Path, number: int, fit: str) -> Shard | None:
+    """A shard that an earlier run has written, checked byte by byte."""
+    for path in sorted(folder.glob(shard_pattern(number))):
+        try:
+            shard, _ = read_shard(path, fit)
+            container.verify(path)
+        except FormatError as error:
+            raise FormatError(f"{error}. Remove this shard and resume") from error
+        return shard
+    return None
 
 
 def relative_error(shards: tuple[Shard, ...]) -> float | None:

@@ -49,7 +49,7 @@ class WordVectors:
         return "bfloat16" if self.vectors.dtype == np.uint16 else self.vectors.dtype.name
 
     def read(self, first: int, count: int) -> NDArray[Any]:
-        """Rows [first, first + count), as ``emcomp.sources`` describes."""
+        """Rows [first, first + count), as ``Block.rows`` describes."""
         # A file's header may leave its numbers at any byte.
         return np.require(self.vectors[first : first + count], requirements="A")
 

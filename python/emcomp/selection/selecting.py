@@ -7,10 +7,9 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from emcomp._support.atomic_files import TEMPORARY
+from emcomp._support.atomic_files import temporary_folder
 from emcomp._support.sizes import budget_bytes, format_bytes
 from emcomp.codecs.base import Codec, parse_codec
 from emcomp.codecs.floats import Float
@@ -127,8 +126,8 @@ def select(
     with contextlib.ExitStack() as stack:
         paths = None
         if out is not None:
-            temporary = TemporaryDirectory(prefix=TEMPORARY, dir=Path(out).absolute().parent)
-            paths = OutputPaths(Path(out), Path(stack.enter_context(temporary)))
+            folder = stack.enter_context(temporary_folder(Path(out).absolute().parent))
+            paths = OutputPaths(Path(out), folder)
         trials = Trials(source, vocabulary, evaluation, ranking, engine, watcher, paths)
         measured: list[Candidate] = []
         for size, codec in fitting:

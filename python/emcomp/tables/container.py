@@ -1,46 +1,32 @@
-"""The emcomp file: named tensors and a description of the table, mapped and checked.
+"""The emcomp file: named tensors and a description of the table.
 
-Every emcomp file is also a safetensors file; docs/format.md specifies it byte by byte.
+Files are written here and read by the core. Every emcomp file is also a safetensors file;
+docs/format.md specifies it byte by byte.
 """
 
 from __future__ import annotations
 
 import copy
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp._support.atomic_files import atomic_write
-from emcomp.errors import CorruptFileError, FormatError, InputError
+from emcomp.errors import InputError
 from emcomp.io.formats.recognition import TABLE_HEAD_BYTES, is_table
-from emcomp.io.formats.safetensors import ITEM_BYTES, LENGTH_BYTES, NUMPY_DTYPES, TensorInfo
-from emcomp.tables.container_header import (
-    Header,
-    Json,
-    build_header,
-    checksum,
-    layout,
-    parse_header,
-)
+from emcomp.io.formats.safetensors import ITEM_BYTES, NUMPY_DTYPES
+from emcomp.tables.container_header import Json, build_header, layout
 
-if TYPE_CHECKING:
-    from types import TracebackType
+Container = _core.Container
 
-    from typing_extensions import Self
-
-CHECKED_ON_OPEN = 64 << 10
-"""Tensors of at most this many bytes are checked when a file is opened, larger ones by verify."""
-
-_BLOCK_BYTES = (
-    1 << 20
-)  # bytes checksummed and written together, so that they are read from memory once
+_BLOCK_BYTES = 1 << 20
+"""Bytes checksummed and written together, so that they are read from memory once."""
 
 _TYPE_NAMES = {
     "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64", "int64": "I64",
@@ -159,6 +145,8 @@ def recognises(path: str | os.PathLike[str]) -> bool:
     Raises:
         OSError: if the file cannot be read.
     """
+    if not Path(path).is_file():  # a pipe would wait for its writer
+        return False
     with Path(path).open("rb") as file:
         return is_table(file.read(TABLE_HEAD_BYTES))
 
@@ -174,11 +162,7 @@ def open(path: str | os.PathLike[str]) -> Container:  # noqa: A001
         CorruptFileError: if it is one and damaged or cut short.
         OSError: if the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        if os.fstat(file.fileno()).st_size < LENGTH_BYTES:
-            raise FormatError(f"{path}: not an emcomp file, it has less than {LENGTH_BYTES} bytes")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return Container(Path(path), np.frombuffer(mapped, np.uint8))
+    return Container(path)
 
 
 def verify(
@@ -197,113 +181,3 @@ def verify(
     """
     with open(path) as opened:
         opened.verify(progress)
-
-
-class Container:
-    """A file that is open: a description of a table and read-only views of its tensors.
-
-    The views are the mapped file itself: nothing is read before it is used, and processes that
-    open the same file share its memory. Any number of threads may read. The file must not be
-    changed in place while it is open; replacing it, as ``write`` does, is safe.
-    """
-
-    def __init__(self, path: Path, mapped: NDArray[np.uint8]) -> None:
-        self._path = path
-        self._bytes = mapped
-        try:
-            self._header: Header = parse_header(mapped.data)
-            self._check_tensors(CHECKED_ON_OPEN)
-        except FormatError as error:
-            raise type(error)(f"{path}: {error}") from error
-
-    @property
-    def table(self) -> dict[str, Json]:
-        """The description of the table that the file was written with."""
-        return self._header.table
-
-    @property
-    def checksum(self) -> str:
-        """Of the header, and so of all that it has checksums of: the same for the same bytes."""
-        data = self._open_bytes()
-        size = int.from_bytes(data[:LENGTH_BYTES].tobytes(), "little")
-        return f"{checksum(data[: LENGTH_BYTES + size].data):016x}"
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the tensors, in the order of their bytes."""
-        return list(self._header.tensors)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole file."""
-        return self._open_bytes().size
-
-    def tensor(self, name: str) -> NDArray[Any]:
-        """A read-only view of a tensor in the mapped file; BF16 comes as uint16 bits.
-
-        Raises:
-            FormatError: if the file has no such tensor.
-        """
-        info = self._header.tensors.get(name)
-        if info is None:
-            raise FormatError(f"{self._path}: the file has no tensor {name!r}, only {self.names}")
-        return self._view(info).view(NUMPY_DTYPES[info.dtype]).reshape(info.shape)
-
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Read the whole file and check every byte of it.
-
-        Args:
-            progress: called with bytes checked and bytes in all, again and again.
-
-        Raises:
-            CorruptFileError: naming the first part of the file that is damaged.
-        """
-        try:
-            parse_header(self._open_bytes().data)
-            self._check_tensors(self.nbytes, progress)
-        except FormatError as error:
-            raise CorruptFileError(f"{self._path}: {error}") from error
-
-    def close(self) -> None:
-        """Give the map back as soon as no view of a tensor is left."""
-        self._bytes = np.empty(0, np.uint8)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _open_bytes(self) -> NDArray[np.uint8]:
-        if self._bytes.size == 0:
-            raise ValueError(f"{self._path} is closed")
-        return self._bytes
-
-    def _view(self, info: TensorInfo) -> NDArray[np.uint8]:
-        return self._open_bytes()[info.begin : info.end]
-
-    def _check_tensors(
-        self, largest: int, progress: Callable[[int, int], None] | None = None
-    ) -> None:
-        """Check the bytes of all tensors of at most ``largest`` bytes."""
-        for name, info in self._header.padding.items():
-            if self._view(info).any():
-                raise CorruptFileError(f"bytes {info.begin} to {info.end} ({name}) are not zero")
-        for name, info in self._header.tensors.items():
-            if info.end - info.begin > largest:
-                continue
-            state = _core.Checksum()
-            for first in range(info.begin, info.end, _BLOCK_BYTES):
-                state.update(self._bytes[first : min(first + _BLOCK_BYTES, info.end)])
-                if progress is not None:
-                    progress(min(first + _BLOCK_BYTES, info.end), self.nbytes)
-            if state.digest() != self._header.checksums[name]:
-                raise CorruptFileError(
-                    f"tensor {name!r} (bytes {info.begin} to {info.end}) is damaged: its checksum "
-                    "does not fit. Copy the file again or compress the table again"
-                )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from emcomp.codecs.base import parse_codec
-from emcomp.errors import FormatError, InputError
+from emcomp.codecs.base import stored_codec
 from emcomp.io.reading import read_vectors
 from emcomp.io.sources.base import Source, as_source
 from emcomp.io.sources.opening import only_streams, open_source
 from emcomp.tables import container
 from emcomp.tables.origin import Origin
-from emcomp.tables.sharded import INDEX, open_sharded
+from emcomp.tables.shard_index import INDEX
+from emcomp.tables.sharded import open_sharded
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
@@ -42,29 +40,18 @@ def open(path: str | os.PathLike[str]) -> CompressedEmbedding:  # noqa: A001
         OSError: if it cannot be read.
     """
     place = Path(path)
-    if place.is_dir():
+    if place.is_dir() and os.fspath(path):
         return open_sharded(place)
     origin = Origin.of(place, place, open)
-    opened = container.open(place)
-    tensors = {name: opened.tensor(name) for name in opened.names}
-    description: Mapping[str, Any] = opened.table
+    with container.open(path) as opened:
+        codec, shape, reader = opened.read_table()
+        tensors = {name: opened.tensor(name) for name in opened.names}
+        info = opened.table["info"]
     words = None
     if any(name.startswith("vocabulary.") for name in tensors):
         words = Vocabulary.from_tensors(tensors)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("vocabulary.")}
-    try:
-        codec = parse_codec(description["codec"])
-        rows, dim = (operator.index(size) for size in description["shape"])
-        info = dict(description["info"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: the description of the table is not valid: {error}") from error
-    if rows < 1 or dim < 1 or (words is not None and len(words) != rows):
-        raise FormatError(f"{path}: a table of {rows} x {dim} with {len(words or ())} words")
-    try:
-        codec.check((rows, dim))
-        table = CompressedEmbedding(codec, (rows, dim), tensors, words, info)
-    except (FormatError, InputError) as error:
-        raise FormatError(f"{path}: {error}") from error
+    table = CompressedEmbedding(stored_codec(codec), shape, tensors, words, info, reader)
     table.origin = origin
     return table
 

@@ -1,214 +1,34 @@
-"""Tables in shards: a folder of emcomp files and an index, which is written last.
+"""Tables in shards: a folder of emcomp files, opened as one table.
 
 `index.json` names the codec, the shape and the shards in the order of their rows; `fit.emcomp` has
-what all rows share and what encoding more rows needs; a shard has what its own rows became;
-where it has words, `words-<rows>.emcomp` has the vocabulary. docs/format.md specifies them.
+what all rows share and what encoding more rows needs; a shard has what its own rows became; where
+the table has words, a file has the vocabulary. docs/format.md specifies them.
 """
 
 from __future__ import annotations
 
-import json
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp._support.atomic_files import atomic_write
-from emcomp.codecs.base import Codec, FittedCodec, Info, LatentFactor, Tensors, parse_codec
-from emcomp.errors import FormatError, InputError
+from emcomp.codecs.base import Codec, Info, LatentFactor, Tensors
+from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.sources.memory_mapped import release
 from emcomp.tables import container
 from emcomp.tables.container import TensorStream
 from emcomp.tables.origin import Origin
+from emcomp.tables.shard_files import read_fit, read_shard, read_words
+from emcomp.tables.shard_index import FIT, INDEX, Index, read_index
 from emcomp.tables.table import CompressedEmbedding
 from emcomp.vocabulary.index import Vocabulary
 
-INDEX = "index.json"
-FIT = "fit.emcomp"
-_FORMAT = "emcomp table in shards"
-_VERSION = 1
-
-
-class Shard(NamedTuple):
-    """One file of a table in shards."""
-
-    file: str
-    rows: int
-    squared_error: float | None
-    """Of its rows as decoded; None where those are shorter than the original ones."""
-    squared_total: float
-    clipped: float
-    """Share of the entries of some of its rows that lie beyond the codec's range."""
-
-
-class Index(NamedTuple):
-    """What `index.json` says."""
-
-    codec: Codec
-    shape: tuple[int, int]
-    """Rows and entries of a row as they are decoded."""
-    input_dim: int
-    """Entries of a row before compression."""
-    fit: str
-    """Checksum of the fit that all shards were encoded with."""
-    shards: tuple[Shard, ...]
-    words: str | None
-    """File of the vocabulary."""
-    info: Info
-
-
-def shard_name(number: int) -> str:
-    """The file of a shard."""
-    return f"shard-{number:06d}.emcomp"
-
-
-def write_index(folder: Path, index: Index) -> None:
-    """Write the index, after everything that it names."""
-    document = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "codec": str(index.codec),
-        "shape": list(index.shape),
-        "input_dim": index.input_dim,
-        "fit": index.fit,
-        "words": index.words,
-        "info": dict(index.info),
-        "shards": [shard._asdict() for shard in index.shards],
-    }
-    with atomic_write(folder / INDEX) as file:
-        file.write(json.dumps(document, indent=1).encode())
-
-
-def read_index(folder: Path) -> Index:
-    """Read the index of a table in shards.
-
-    Raises:
-        FormatError: if the folder has none, or one that is damaged or newer.
-    """
-    path = folder / INDEX
-    if not path.is_file():
-        raise FormatError(
-            f"{folder} is no table in shards: it has no {INDEX}. If it is being written or was "
-            "interrupted, finish that with resume=True"
-        )
-    try:
-        kept = json.loads(path.read_text("utf-8"))
-        if kept["format"] != _FORMAT or kept["version"] != _VERSION:
-            raise FormatError(f"{path}: {kept['format']!r}, version {kept['version']}, is unknown")
-        rows, dim = (operator.index(size) for size in kept["shape"])
-        shards = tuple(Shard(**shard) for shard in kept["shards"])
-        index = Index(
-            parse_codec(kept["codec"]),
-            (rows, dim),
-            operator.index(kept["input_dim"]),
-            str(kept["fit"]),
-            shards,
-            kept["words"],
-            dict(kept["info"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: the index is damaged: {error}") from error
-    if not shards or sum(shard.rows for shard in shards) != rows:
-        raise FormatError(f"{path}: the shards do not have the {rows} rows of the table")
-    files = [shard.file for shard in shards] + ([] if index.words is None else [index.words])
-    if any(Path(file).name != file for file in files) or any(s.rows < 1 for s in shards):
-        raise FormatError(f"{path}: it names what is not a file of this folder, or has no rows")
-    return index
-
-
-def write_words(folder: Path, vocabulary: Vocabulary) -> str:
-    """Write the vocabulary of a table, beside that of a shorter one; returns the file's name."""
-    name = f"words-{len(vocabulary)}.emcomp"
-    container.write(folder / name, vocabulary.tensors(), {})
-    return name
-
-
-def index_files(folder: Path) -> list[Path]:
-    """The emcomp files of a table in shards; what an interrupted `append` left is not of them.
-
-    Raises:
-        FormatError: if the folder has no index, or one that is damaged or newer.
-    """
-    index = read_index(folder)
-    words = [] if index.words is None else [index.words]
-    return [folder / name for name in (FIT, *(shard.file for shard in index.shards), *words)]
-
-
-class Fit(NamedTuple):
-    """A fit as it is kept."""
-
-    tensors: dict[str, NDArray[Any]]
-    shared: tuple[str, ...]
-    """Names of those that decoding needs."""
-    info: Info
-    checksum: str
-
-
-def write_fit(folder: Path, fitted: FittedCodec) -> None:
-    """Keep what was learned."""
-    description: dict[str, Any] = {
-        "codec": str(fitted.codec),
-        "dim": fitted.dim,
-        "shared": list(fitted.shared_tensors),
-        "info": dict(fitted.info),
-    }
-    container.write(folder / FIT, fitted.tensors, {"fit": description})
-
-
-def read_fit(folder: Path) -> Fit:
-    """What was learned, checked byte by byte.
-
-    Raises:
-        FormatError: if it is not there or not a fit.
-    """
-    try:
-        opened = container.open(folder / FIT)
-        opened.verify()
-        description: Any = opened.table["fit"]
-        tensors = {name: opened.tensor(name) for name in opened.names}
-        return Fit(
-            tensors, tuple(description["shared"]), dict(description["info"]), opened.checksum
-        )
-    except (FileNotFoundError, KeyError, TypeError) as error:
-        raise FormatError(f"{folder / FIT} is missing or not a fit") from error
-
-
-def write_shard(
-    path: Path, codec: Codec, fit: str, first: int, shard: Shard, tensors: Tensors
-) -> None:
-    """Write what the rows of a shard became, whole or not at all."""
-    description: dict[str, Any] = {
-        "codec": str(codec),
-        "fit": fit,
-        "first": first,
-        **shard._asdict(),
-    }
-    container.write(path, tensors, {"shard": description})
-
-
-def read_shard(path: Path, fit: str) -> tuple[Shard, dict[str, NDArray[Any]]]:
-    """A shard and its tensors, mapped.
-
-    Raises:
-        FormatError: naming the shard, if it is missing, damaged or of another fit.
-    """
-    try:
-        opened = container.open(path)
-        description: Any = opened.table["shard"]
-        found = description["fit"]
-        shard = Shard(**{name: description[name] for name in Shard._fields})
-    except (OSError, KeyError, TypeError) as error:
-        raise FormatError(f"the shard {path} is missing or not a shard: {error}") from error
-    if found != fit:
-        raise FormatError(f"the shard {path} was encoded with another fit than the rest")
-    return shard, {name: opened.tensor(name) for name in opened.names}
+_ATTEMPTS = 20
+"""Times that opening looks at the index again when a writer replaces files meanwhile."""
 
 
 class ShardedEmbedding(CompressedEmbedding):
@@ -298,13 +118,23 @@ class ShardedEmbedding(CompressedEmbedding):
 
 
 def open_sharded(folder: Path) -> ShardedEmbedding:
-    """Open a table in shards.
+    """Open a table in shards, as it is at some moment while rows are added.
 
     Raises:
         FormatError: if the index, the fit or a shard is missing or does not fit the others.
         CorruptFileError: if a file is damaged.
     """
-    index = read_index(folder)
+    for _ in range(_ATTEMPTS):
+        index = read_index(folder)
+        try:
+            return _open_shards(folder, index)
+        except FormatError:
+            if read_index(folder) == index:
+                raise
+    raise FormatError(f"{folder}: the index changes faster than its files can be opened")
+
+
+def _open_shards(folder: Path, index: Index) -> ShardedEmbedding:
     origin = Origin.of(folder, folder / INDEX, open_sharded)
     fit = read_fit(folder)
     if fit.checksum != index.fit:
@@ -312,18 +142,13 @@ def open_sharded(folder: Path) -> ShardedEmbedding:
     shards: list[Mapping[str, NDArray[Any]]] = []
     for shard in index.shards:
         found, tensors = read_shard(folder / shard.file, index.fit)
-        lengths = {len(tensor) for tensor in tensors.values()}
-        if found.rows != shard.rows or lengths != {shard.rows}:
-            raise FormatError(f"the shard {folder / shard.file} has not {shard.rows} rows")
-        shards.append(tensors)
-    words = None
-    if index.words is not None:
-        opened = container.open(folder / index.words)
-        words = Vocabulary.from_tensors({name: opened.tensor(name) for name in opened.names})
-        if len(words) != index.shape[0]:
-            raise FormatError(
-                f"{folder / index.words} has {len(words)} words, not {index.shape[0]}"
+        if found != shard:
+            raise CorruptFileError(
+                f"{folder / shard.file} is not the shard of rows {shard.first} to "
+                f"{shard.first + shard.rows} that the index names"
             )
+        shards.append(tensors)
+    words = None if index.words is None else read_words(folder, index.words, index.shape[0])
     shared = {name: fit.tensors[name] for name in fit.shared}
     try:
         index.codec.check((index.shape[0], index.input_dim))

@@ -14,7 +14,7 @@ from emcomp import _core
 from emcomp._support.arrays import as_ids, core_view, output_array
 from emcomp._support.sizes import format_bytes
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.base import Codec, LatentFactor, Tensors, parse_codec
+from emcomp.codecs.base import Codec, LatentFactor, Tensors, stored_codec
 from emcomp.errors import InputError
 from emcomp.io.reading import WordVectors
 from emcomp.io.sources.base import Block, blocks
@@ -258,7 +258,7 @@ class CompressedEmbedding:
         self._reader.bag(wanted, starts, scale, mode, result, resolve_threads(threads))
         return result
 
-    # WordList
+    # Words
 
     def __contains__(self, word: object) -> bool:
         return (
@@ -315,7 +315,7 @@ class CompressedEmbedding:
         return found if words is None else [(words.word(row), cosine) for row, cosine in found]
 
     def to_vectors(self) -> WordVectors:
-        """WordList and decoded rows, as `emcomp.write_vectors` takes them."""
+        """Words and decoded rows, as `emcomp.write_vectors` takes them."""
         if self.words is None:
             return WordVectors(self.decode())
         packed = self.words.tensors()
@@ -376,4 +376,4 @@ def _unpickle(
     info: Mapping[str, Any],
 ) -> CompressedEmbedding:
     vocabulary = None if words is None else Vocabulary.from_tensors(words)
-    return CompressedEmbedding(parse_codec(codec), shape, tensors, vocabulary, info)
+    return CompressedEmbedding(stored_codec(codec), shape, tensors, vocabulary, info)

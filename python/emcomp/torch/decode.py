@@ -200,7 +200,7 @@ def _drawn_decoder(
     transform: LinearTransform, dim: int, device: torch.device
 ) -> torch.Tensor | None:
     """A decoder of which nothing is stored, because a seed draws it."""
-    decoder = transform.decoder(dim, {})
+    decoder = transform.drawn_decoder(dim)
     if decoder is None:
         return None
     matrix = decoder.apply(np.eye(decoder.inputs, dtype=np.float32))

@@ -10,7 +10,7 @@ from torch import nn
 from emcomp.codecs.base import Codec
 from emcomp.errors import InputError
 from emcomp.torch import operators
-from emcomp.torch.table import TableModule, check_ids, refuse
+from emcomp.torch.table_module import TableModule, check_ids, refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Self

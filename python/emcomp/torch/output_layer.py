@@ -7,7 +7,7 @@ from torch import nn
 
 from emcomp.torch.embedding import Embedding
 from emcomp.torch.products import project
-from emcomp.torch.table import NO_WEIGHT
+from emcomp.torch.table_module import NO_WEIGHT
 
 
 class OutputLayer(nn.Module):

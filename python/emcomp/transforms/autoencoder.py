@@ -17,6 +17,7 @@ from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Source
 from emcomp.statistics.basis import MAX_PASSES
+from emcomp.statistics.nonfinite import TRAINABLE
 from emcomp.transforms.autoencoder_training import Layers, TrainingSettings, train
 from emcomp.transforms.axes import mean_row, singular_axes
 from emcomp.transforms.factorization import InvertedProjection
@@ -105,14 +106,14 @@ class Autoencoder(InvertedProjection):
         return TrainingSettings(*(getattr(self, name) for name in TrainingSettings._fields))
 
     @property
-    def orthonormal(self) -> bool:
-        """Training does not ask for it."""
-        return False
-
-    @property
     def elu(self) -> bool:
         """Whether ELU is taken of the entries of decoded rows."""
         return self.activation == "elu"
+
+    @property
+    def entries(self) -> tuple[float, float]:
+        """Range in which the largest entry of a table must lie."""
+        return TRAINABLE
 
     def fit(self, source: Source, engine: Engine) -> FittedTransform:
         """Train on the rows, or on a sample of them.

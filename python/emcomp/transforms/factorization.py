@@ -78,11 +78,6 @@ class InvertedProjection(Projection):
             )
         return cls(min(k, dim))
 
-    @property
-    def orthonormal(self) -> bool:
-        """Rounded to float16 the decoder is not quite orthonormal."""
-        return self.map_dtype == "float32"
-
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
         """The decoder."""
         tensors = {"map": RowTensor(self.map_dtype, (self.k, dim))}
@@ -184,6 +179,3 @@ class Pca(Projection):
         return FittedTransform(
             self, map_of(tensors[ENCODER]), encoder_tensors=encoder_tensors, info=info
         )
-
-    def decoder(self, dim: int, tensors: Tensors) -> None:
-        """None: latents are the rows."""

@@ -22,12 +22,11 @@ from emcomp.codecs.base import (
     Transform,
     parse_codec,
 )
-from emcomp.codecs.checks import check_tensors
 from emcomp.codecs.floats import Float
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source, block_rows
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import refuse_nonfinite, refuse_outside
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""
@@ -129,14 +128,14 @@ class LinearTransform(Transform):
             )
 
     @property
-    def orthonormal(self) -> bool:
-        """Whether the decoder leaves lengths and angles as they are."""
-        return False
-
-    @property
     def elu(self) -> bool:
         """Whether ELU is taken of the entries of decoded rows."""
         return False
+
+    @property
+    def entries(self) -> tuple[float, float]:
+        """Range in which the largest entry of a table must lie: latents are sums of entries."""
+        return 0.0, 1e36
 
     def latent_dim(self, dim: int) -> int:
         """Latents of a row of ``dim`` entries."""
@@ -170,9 +169,9 @@ class LinearTransform(Transform):
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransform:
         """The transform as it was fitted, from what all rows share and what encoding needs."""
 
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap | None:  # noqa: ARG002
-        """The map from latents to rows; None where latents are what is read."""
-        return map_of(tensors["map"])
+    def drawn_decoder(self, dim: int) -> _core.LinearMap | None:  # noqa: ARG002
+        """The map from latents to rows, where a seed draws it and nothing of it is stored."""
+        return None
 
     def then(self, codec: str | Codec | None) -> Codec:
         """The codec that transforms rows and encodes the latents; None keeps them as float32."""
@@ -241,7 +240,7 @@ class Transformed(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
+        refuse_outside(f"codec {self}", refuse_nonfinite(source, engine), *self.transform.entries)
         transform = self.transform.fit(source, engine)
         latents = self.latents.fit(LatentSource(source, transform, engine.threads), engine)
         return FittedTransformed(self, transform, latents)
@@ -271,25 +270,6 @@ class Transformed(Codec):
                 for name, tensor in self.transform.row_tensors().items()
             },
         }
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader of rows over the reader of latents."""
-        rows, dim = shape
-        own, inner = split_tensors(tensors)
-        check_tensors(self, own, self._own_layout(shape))
-        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
-        decoder = self.transform.decoder(dim, own)
-        if decoder is None:
-            return latents
-        return _core.transformed_reader(
-            latents,
-            decoder,
-            self.transform.orthonormal,
-            own.get("offset"),
-            own.get("scales"),
-            float(own["gain"][0]) if "gain" in own else 1.0,
-            self.transform.elu,
-        )
 
     def latent_factor(self, shape: tuple[int, int], tensors: Tensors) -> LatentFactor | None:
         """The latents, where there are fewer of them than entries of a row and none is lost."""

@@ -17,7 +17,7 @@ from emcomp.codecs.product import FittedProduct, ProductQuantization
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.io.sources.base import ArraySource, Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
 from emcomp.statistics.row_sums import Matrix, View, pair_sums
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
@@ -66,8 +66,8 @@ class OptimizedProductQuantization(ProductQuantization):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        refuse_nonfinite(source, engine)
-        rows = sampled(source, self.sample, self.seed, engine)
+        unit = unit_of(refuse_nonfinite(source, engine))
+        rows = in_unit(sampled(source, self.sample, self.seed, engine), unit)
         local, quiet = Engine(engine.threads, engine.progress), Engine(engine.threads)
         rotation = self._first_rotation(ArraySource(rows), quiet)
         latents = _rotated(rows, rotation, engine.threads)
@@ -79,7 +79,7 @@ class OptimizedProductQuantization(ProductQuantization):
             rotation = _nearest_rotation(rows, coded, quiet)
             latents = _rotated(rows, rotation, engine.threads)
         tensors = {
-            "codebook": self.improve(codebook, latents, self.iterations, local),
+            "codebook": self.improve(codebook, latents, self.iterations, local) * np.float32(unit),
             "map": stored_map(rotation.T, self.map_dtype),
             ENCODER: rotation.astype(np.float32),
         }
@@ -101,13 +101,6 @@ class OptimizedProductQuantization(ProductQuantization):
         """Codes, codebook and the rotation back."""
         rotation = RowTensor(self.map_dtype, (shape[1], shape[1]))
         return {**super().tensor_layout(shape), "map": rotation}
-
-    def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
-        """A reader over ``codes``, ``codebook`` and ``map``, the rotation back."""
-        latents = super().reader(shape, tensors)
-        return _core.transformed_reader(
-            latents, map_of(tensors["map"]), False, None, None, 1.0, False
-        )
 
     def _first_rotation(self, rows: Source, engine: Engine) -> Matrix:
         """Principal axes in an order that makes the variances of all parts multiply to the same."""
@@ -132,7 +125,9 @@ class OptimizedProductQuantization(ProductQuantization):
         codes = np.empty((len(latents), self.row_bytes), np.uint8)
         _core.encode_product(latents, 0, self.parts, self.bits, codebook, codes, threads)
         coded = np.empty_like(latents)
-        _core.product_reader(codes, self.parts, self.bits, codebook).read(0, coded, threads)
+        plain = ProductQuantization(self.parts, self.bits)
+        reader = plain.reader(coded.shape, {"codes": codes, "codebook": codebook})
+        reader.read(0, coded, threads)
         return coded
 
 

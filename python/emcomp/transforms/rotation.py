@@ -73,11 +73,6 @@ class Rotate(LinearTransform):
         """The scales, if wanted."""
         return ROW_SCALES if self.scales == "row" else NO_TENSORS
 
-    @property
-    def orthonormal(self) -> bool:
-        """Always."""
-        return True
-
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
         """What a row scale of 1 stands for."""
         return {"gain": RowTensor(np.float32, (1,))} if self.scales == "row" else NO_TENSORS
@@ -101,6 +96,6 @@ class Rotate(LinearTransform):
             self, rotation, scaling=self.scales, gain=gain, tensors=tensors, info=info
         )
 
-    def decoder(self, dim: int, tensors: Tensors) -> _core.LinearMap:  # noqa: ARG002
+    def drawn_decoder(self, dim: int) -> _core.LinearMap:
         """The rotation back."""
         return _core.rotation(dim, self.seed, inverse=True)

@@ -1,1 +1,1 @@
-"""WordList and their index."""
+"""Words and their index."""

@@ -24,7 +24,7 @@ class Vocabulary(Sequence[str]):
     """Distinct words by row, with a hash index, all of it in three arrays that a file can hold.
 
     The arrays are used as they are, mapped from a file or not; making a Vocabulary of them costs
-    the same for one word and for many millions. WordList are bytes; as ``str`` they are UTF-8 in which
+    the same for one word and for many millions. Words are bytes; as ``str`` they are UTF-8 in which
     a byte that is not UTF-8 is a lone surrogate ("surrogateescape"). Any number of threads may use
     a Vocabulary.
     """
@@ -119,18 +119,16 @@ class Vocabulary(Sequence[str]):
         """1 for a word that is there, else 0."""
         return int(word in self)
 
-    def closest(self, word: str | bytes, k: int = 5, threads: int | None = None) -> list[str]:
+    def closest(self, word: str | bytes, k: int = 5) -> list[str]:
         """At most k words that are nearly the given one, nearest first.
 
-        Near is a small number of letters (code points) to insert, delete or replace, ignoring the
-        case of Latin-1, Greek and Cyrillic letters; ties go to the word that is nearer minding case
-        and then to the lower row. WordList that differ in more than half of the given word's letters
-        are left out.
+        They begin and end alike, ignoring the case of ASCII letters, and differ in one stretch
+        between: the shorter, the nearer. Ties go to the lower row. Words that differ in more than
+        half of the given word's bytes are left out.
         """
         if k < 0:
             raise InputError(f"k must not be negative, got {k}")
-        rows = self._view.closest(word, k, resolve_threads(threads))
-        return [_decoded(self._view.word(row)) for row in rows]
+        return [_decoded(self._view.word(row)) for row in self._view.closest(word, k)]
 
     def __len__(self) -> int:
         return len(self._view)

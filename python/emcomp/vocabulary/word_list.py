@@ -22,7 +22,7 @@ _Encoded = bytes  # inside the class, `bytes` is the array
 class WordList(Sequence[str]):
     """A sequence of words; word ``i`` is ``bytes[offsets[i]:offsets[i + 1]]``.
 
-    WordList are decoded when asked for, as UTF-8 with ``surrogateescape``: bytes that are not UTF-8
+    Words are decoded when asked for, as UTF-8 with ``surrogateescape``: bytes that are not UTF-8
     survive a round trip.
 
     Args:
@@ -70,7 +70,7 @@ class WordList(Sequence[str]):
 
     @classmethod
     def from_lines(cls, text: _Encoded) -> WordList:
-        r"""WordList from text with one on each line; lines end with ``\n`` or ``\r\n``."""
+        r"""Words from text with one on each line; lines end with ``\n`` or ``\r\n``."""
         if text and not text.endswith(b"\n"):
             text += b"\n"
         letters = np.frombuffer(text, np.uint8)

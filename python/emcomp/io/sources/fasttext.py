@@ -18,7 +18,7 @@ from emcomp.io.sources.opened import OpenedSource
 from emcomp.vocabulary.word_list import WordList
 
 _ROWS_TOGETHER = 2048
-"""WordList computed before the pages of their n-grams are given back: at most some 100 MB of them."""
+"""Words computed before the pages of their n-grams are given back: at most some 100 MB of them."""
 
 
 class FastTextSource(OpenedSource):

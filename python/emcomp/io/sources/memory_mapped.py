@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emcomp import _core
 from emcomp.errors import InputError
 
 
@@ -71,9 +72,11 @@ def release(array: NDArray[Any]) -> None:
     root: Any = array
     while isinstance(root, (np.ndarray, memoryview)):
         root = root.base if isinstance(root, np.ndarray) else root.obj
-    if array.flags.writeable or not array.flags.c_contiguous or not isinstance(root, mmap.mmap):
+    if array.flags.writeable or not array.flags.c_contiguous:
         return
-    if hasattr(mmap, "MADV_DONTNEED"):
+    if isinstance(root, _core.MappedFile):
+        root.forget(array)
+    elif isinstance(root, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         start = array.ctypes.data - np.frombuffer(root, np.uint8).ctypes.data
         page = start - start % mmap.PAGESIZE
         root.madvise(mmap.MADV_DONTNEED, page, start + array.nbytes - page)

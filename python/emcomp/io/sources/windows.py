@@ -57,7 +57,7 @@ class WindowedSource(OpenedSource):
 
     @abstractmethod
     def _parse(self, window: bytes, skipped: int, row: int, out: NDArray[np.float32]) -> WordList:
-        """WordList and vectors of a window after some of its rows; ``row`` is the first one read."""
+        """Words and vectors of a window after some of its rows; ``row`` is the first one read."""
 
     def read(self, first: int, count: int) -> NDArray[Any]:
         """Rows [first, first + count) as float32, parsed from their part of the file."""

@@ -9,24 +9,13 @@ namespace emcomp::bindings {
 
 namespace {
 
-template <class T>
-py::array_t<T> as_array(const std::vector<T>& values, std::vector<py::ssize_t> shape) {
-  return py::array_t<T>(std::move(shape), values.data());
-}
-
-template <class T>
-py::array_t<T> as_array(const std::vector<T>& values) {
-  return as_array(values, {static_cast<py::ssize_t>(values.size())});
-}
-
-py::array_t<std::int64_t> checked_sample(std::int64_t rows, std::int64_t count,
-                                         std::uint64_t seed) {
+py::array_t<std::int64_t> sample_rows(std::int64_t rows, std::int64_t count, std::uint64_t seed) {
   if (count < 1 || count > rows) throw InputError("count must be between 1 and rows");
   return as_array(kmeans::sample_rows(rows, count, seed));
 }
 
-py::array_t<float> start_from(const py::array& sample, std::int64_t count, std::uint64_t seed,
-                              int threads) {
+py::array_t<float> start_centroids(const py::array& sample, std::int64_t count, std::uint64_t seed,
+                                   int threads) {
   const base::MatrixView view = matrix_view(sample);
   if (count < 1 || count > view.rows || view.dim < 1) {
     throw InputError("count must be between 1 and the rows of the sample");
@@ -44,11 +33,10 @@ std::unique_ptr<kmeans::Lloyd> make_lloyd(const DenseArray<float>& centroids, st
   if (centroids.ndim() != 2 || centroids.size() == 0 || rows < 1) {
     throw InputError("centroids must have shape (k, dim) and rows be positive");
   }
-  const std::span<const float> values(centroids.data(), static_cast<std::size_t>(centroids.size()));
-  return std::make_unique<kmeans::Lloyd>(values, centroids.shape(1), rows, use_bounds);
+  return std::make_unique<kmeans::Lloyd>(entries(centroids), centroids.shape(1), rows, use_bounds);
 }
 
-void assign(kmeans::Lloyd& lloyd, const py::array& block, std::int64_t first, int threads) {
+void assign_block(kmeans::Lloyd& lloyd, const py::array& block, std::int64_t first, int threads) {
   const base::MatrixView view = matrix_view(block);
   const auto rows = static_cast<std::int64_t>(lloyd.labels().size());
   if (view.dim != lloyd.dim() || first < 0 || first + view.rows > rows) {
@@ -58,7 +46,7 @@ void assign(kmeans::Lloyd& lloyd, const py::array& block, std::int64_t first, in
   lloyd.assign(view, first, threads);
 }
 
-void replace(kmeans::Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
+void replace_centroid(kmeans::Lloyd& lloyd, std::int64_t cluster, const py::array& row) {
   const base::MatrixView view = matrix_view(row);
   if (cluster < 0 || cluster >= lloyd.count() || view.rows != 1 || view.dim != lloyd.dim()) {
     throw InputError("no such cluster, or not one row of the dimension given before");
@@ -74,14 +62,14 @@ void bind_kmeans(py::module_& module) {
   module.attr("KMEANS_TOLERANCE") = kmeans::kKMeansTolerance;
   module.attr("KMEANS_START_ROWS") = kmeans::kStartRowsPerCentroid;
   module.attr("KMEANS_BOUNDS_MIN_DIM") = kmeans::kBoundsMinDim;
-  module.def("sample_rows", &checked_sample, py::arg("rows"), py::arg("count"), py::arg("seed"));
-  module.def("start_centroids", &start_from, py::arg("sample"), py::arg("count"), py::arg("seed"),
-             py::arg("threads"));
+  module.def("sample_rows", &sample_rows, py::arg("rows"), py::arg("count"), py::arg("seed"));
+  module.def("start_centroids", &start_centroids, py::arg("sample"), py::arg("count"),
+             py::arg("seed"), py::arg("threads"));
   py::class_<kmeans::Lloyd>(module, "Lloyd", py::module_local())
       .def(py::init(&make_lloyd), py::arg("centroids"), py::arg("rows"), py::arg("use_bounds"))
-      .def("assign", &assign, py::arg("block"), py::arg("first"), py::arg("threads"))
+      .def("assign", &assign_block, py::arg("block"), py::arg("first"), py::arg("threads"))
       .def("update", &kmeans::Lloyd::update, py::call_guard<py::gil_scoped_release>())
-      .def("replace", &replace, py::arg("cluster"), py::arg("row"))
+      .def("replace", &replace_centroid, py::arg("cluster"), py::arg("row"))
       .def("empty_clusters", &kmeans::Lloyd::empty_clusters)
       .def("farthest_rows", &kmeans::Lloyd::farthest_rows, py::arg("wanted"))
       .def_property_readonly("inertia", &kmeans::Lloyd::inertia)

@@ -15,10 +15,6 @@ namespace {
 
 using Indices = DenseArray<std::int64_t>;
 
-std::span<const std::int64_t> values(const Indices& array) {
-  return {array.data(), static_cast<std::size_t>(array.size())};
-}
-
 void bind_add_neighbours(py::module_& module) {
   module.def(
       "add_neighbours",
@@ -39,13 +35,10 @@ void bind_add_neighbours(py::module_& module) {
             {cosines.mutable_data(), static_cast<std::size_t>(cosines.size())},
             {index.mutable_data(), static_cast<std::size_t>(index.size())},
             cosines.shape(1)};
-        std::span<const double> shift;
-        if (centre) shift = {centre->data(), static_cast<std::size_t>(centre->size())};
-        const std::span<const float> rows_wanted{queries.data(),
-                                                 static_cast<std::size_t>(queries.size())};
+        const auto shift = centre ? entries(*centre) : std::span<const double>();
         const py::gil_scoped_release release;
-        statistics::add_neighbours(view, shift, first, name.c_str(), rows_wanted,
-                                   values(query_index), threads, neighbours);
+        statistics::add_neighbours(view, shift, first, name.c_str(), entries(queries),
+                                   entries(query_index), threads, neighbours);
       },
       py::arg("rows"), py::arg("centre"), py::arg("first"), py::arg("name"), py::arg("queries"),
       py::arg("query_index"), py::arg("threads"), py::arg("cosines").noconvert(),
@@ -60,13 +53,13 @@ void bind_neighbours(py::module_& module) {
       "gather_rows",
       [](const py::array& rows, const Indices& index, std::int64_t first, const std::string& name) {
         const base::MatrixView view = matrix_view(rows);
-        for (const std::int64_t row : values(index)) {
+        for (const std::int64_t row : entries(index)) {
           if (row < 0 || row >= view.rows) throw InputError("a row index is out of range");
         }
         DenseArray<double> out({static_cast<py::ssize_t>(index.size()), view.dim});
         double* target = out.mutable_data();
         const py::gil_scoped_release release;
-        statistics::copy_checked_rows(view, values(index), first, name.c_str(), target);
+        statistics::copy_checked_rows(view, entries(index), first, name.c_str(), target);
         return out;
       },
       py::arg("rows"), py::arg("index"), py::arg("first"), py::arg("name"));

@@ -1,32 +1,27 @@
 #include "emcomp/words/vocabulary.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "emcomp/base/errors.hpp"
 #include "emcomp/words/closest_words.hpp"
 
 namespace emcomp::bindings {
 
-namespace py = pybind11;
-
 namespace {
 
-using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
-using Offsets = py::array_t<std::uint64_t, py::array::c_style>;
-using Slots = py::array_t<std::uint32_t, py::array::c_style>;
+using Bytes = DenseArray<std::uint8_t>;
+using Offsets = DenseArray<std::uint64_t>;
+using Slots = DenseArray<std::uint32_t>;
 
 template <class T>
-std::span<const T> span_of(const py::array_t<T, py::array::c_style>& array) {
+std::span<const T> span_of(const DenseArray<T>& array) {
   if (array.ndim() != 1) throw py::type_error("expected a one-dimensional array");
-  return {array.data(), static_cast<std::size_t>(array.size())};
+  return entries(array);
 }
 
 // The UTF-8 bytes of words, and the objects that hold them.
@@ -126,11 +121,11 @@ class VocabularyView {
 
   py::bytes word(std::int64_t row) const { return py::bytes(vocabulary_.words[row]); }
 
-  std::vector<std::int64_t> closest(py::handle word, int count, int threads) const {
+  std::vector<std::int64_t> closest(py::handle word, int count) const {
     WordBytes bytes_of;
     const std::string_view bytes = bytes_of(word);
     const py::gil_scoped_release release;
-    return words::closest_words(vocabulary_.words, bytes, count, threads);
+    return words::closest_words(vocabulary_.words, bytes, count);
   }
 
  private:
@@ -158,7 +153,7 @@ void bind_vocabulary(py::module_& module) {
            "The rows of words, -1 where a word is not there.")
       .def("word", &VocabularyView::word, py::arg("row"), "The bytes of the word of a row.")
       .def("closest", &VocabularyView::closest, py::arg("word"), py::arg("count"),
-           py::arg("threads"), "Rows of the nearest words by edit distance, nearest first.");
+           "Rows of the nearest words, nearest first.");
 }
 
 }  // namespace emcomp::bindings

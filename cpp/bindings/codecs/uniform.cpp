@@ -10,8 +10,8 @@ namespace {
 
 using Floats = DenseArray<float>;
 
-Floats row_steps(const py::array& matrix, int bits, std::int64_t group, codes::Clipping clipping,
-                 int threads) {
+Floats choose_row_steps(const py::array& matrix, int bits, std::int64_t group,
+                        codes::Clipping clipping, int threads) {
   const base::MatrixView view = matrix_view(matrix);
   Floats steps({view.rows, (view.dim + group - 1) / group});
   float* out = steps.mutable_data();
@@ -20,9 +20,9 @@ Floats row_steps(const py::array& matrix, int bits, std::int64_t group, codes::C
   return steps;
 }
 
-void encode(const py::array& matrix, std::int64_t first_row, int bits, std::int64_t group,
-            const Floats& steps, bool by_row, bool stochastic, std::uint64_t seed,
-            DenseArray<std::uint8_t>& codes, int threads) {
+void encode_uniform(const py::array& matrix, std::int64_t first_row, int bits, std::int64_t group,
+                    const Floats& steps, bool by_row, bool stochastic, std::uint64_t seed,
+                    DenseArray<std::uint8_t>& codes, int threads) {
   const base::MatrixView view = matrix_view(matrix);
   const std::int64_t groups = (view.dim + group - 1) / group;
   if (steps.size() != (by_row ? view.rows * groups : groups)) {
@@ -42,11 +42,11 @@ void encode(const py::array& matrix, std::int64_t first_row, int bits, std::int6
 }  // namespace
 
 void bind_uniform(py::module_& module) {
-  module.def("choose_row_steps", &row_steps, py::arg("matrix"), py::arg("bits"), py::arg("group"),
-             py::arg("clipping"), py::arg("threads"),
+  module.def("choose_row_steps", &choose_row_steps, py::arg("matrix"), py::arg("bits"),
+             py::arg("group"), py::arg("clipping"), py::arg("threads"),
              "Distance between levels for each row and group of columns, float32 (rows, groups).");
-  module.def("encode_uniform", &encode, py::arg("matrix"), py::arg("first_row"), py::arg("bits"),
-             py::arg("group"), py::arg("steps").noconvert(), py::arg("by_row"),
+  module.def("encode_uniform", &encode_uniform, py::arg("matrix"), py::arg("first_row"),
+             py::arg("bits"), py::arg("group"), py::arg("steps").noconvert(), py::arg("by_row"),
              py::arg("stochastic"), py::arg("seed"), py::arg("codes").noconvert(),
              py::arg("threads"),
              "Encode rows into codes (rows, row_bytes), steps for each group of columns and, where "
@@ -60,10 +60,11 @@ void bind_uniform(py::module_& module) {
           const py::gil_scoped_release release;
           found = codes::find_nonfinite(view, threads);
         }
-        return py::make_tuple(found.first, found.count);
+        return py::make_tuple(found.first, found.count, found.largest);
       },
       py::arg("matrix"), py::arg("threads"),
-      "Flat index of the first NaN or infinite entry (-1 if none), and how many there are.");
+      "Flat index of the first NaN or infinite entry (-1 if none), how many there are, and the "
+      "largest magnitude.");
 }
 
 }  // namespace emcomp::bindings

@@ -8,7 +8,7 @@ namespace emcomp::bindings {
 
 namespace {
 
-py::tuple bins(const statistics::ValueHistogram& histogram) {
+py::tuple bins_of(const statistics::ValueHistogram& histogram) {
   std::vector<statistics::ValueBin> found;
   {
     const py::gil_scoped_release release;
@@ -23,8 +23,9 @@ py::tuple bins(const statistics::ValueHistogram& histogram) {
   return py::make_tuple(means, counts);
 }
 
-std::int64_t clipped(const py::array& matrix, std::int64_t group, const DenseArray<float>& low,
-                     const DenseArray<float>& high, int threads) {
+std::int64_t count_clipped(const py::array& matrix, std::int64_t group,
+                           const DenseArray<float>& low, const DenseArray<float>& high,
+                           int threads) {
   const base::MatrixView view = matrix_view(matrix);
   const std::int64_t groups = (view.dim + group - 1) / group;
   if (low.size() != groups || high.size() != groups) {
@@ -38,25 +39,17 @@ std::int64_t clipped(const py::array& matrix, std::int64_t group, const DenseArr
 
 using States = DenseArray<std::uint64_t>;
 
-States state_array(const std::vector<std::uint64_t>& state) {
-  return States(static_cast<py::ssize_t>(state.size()), state.data());
-}
-
-std::span<const std::uint64_t> state_values(const States& state) {
-  return {state.data(), static_cast<std::size_t>(state.size())};
-}
-
 py::tuple column_states(const statistics::ColumnHistograms& histograms) {
   const auto states = histograms.states();
   py::tuple arrays(states.size());
-  for (std::size_t g = 0; g < states.size(); ++g) arrays[g] = state_array(states[g]);
+  for (std::size_t g = 0; g < states.size(); ++g) arrays[g] = as_array(states[g]);
   return py::make_tuple(histograms.dim(), histograms.group(), arrays);
 }
 
 statistics::ColumnHistograms columns_from(const py::tuple& kept) {
   std::vector<std::vector<std::uint64_t>> states;
   for (const py::handle& array : py::cast<py::tuple>(kept[2])) {
-    const std::span<const std::uint64_t> values = state_values(py::cast<States>(array));
+    const std::span<const std::uint64_t> values = entries(py::cast<States>(array));
     states.emplace_back(values.begin(), values.end());
   }
   statistics::ColumnHistograms histograms(py::cast<std::int64_t>(kept[0]),
@@ -68,7 +61,7 @@ statistics::ColumnHistograms columns_from(const py::tuple& kept) {
 }  // namespace
 
 void bind_value_histogram(py::module_& module) {
-  module.def("count_clipped", &clipped, py::arg("matrix"), py::arg("group"),
+  module.def("count_clipped", &count_clipped, py::arg("matrix"), py::arg("group"),
              py::arg("low").noconvert(), py::arg("high").noconvert(), py::arg("threads"),
              "Entries beyond the limits (groups,) of their group of columns.");
   py::class_<codes::Clipping>(module, "Clipping", py::module_local())
@@ -94,18 +87,16 @@ void bind_value_histogram(py::module_& module) {
       .def("merge", &statistics::ValueHistogram::merge, py::arg("other"),
            py::call_guard<py::gil_scoped_release>(), "Add another histogram's entries.")
       .def(py::pickle(
-          [](const statistics::ValueHistogram& histogram) {
-            return state_array(histogram.state());
-          },
+          [](const statistics::ValueHistogram& histogram) { return as_array(histogram.state()); },
           [](const States& state) {
-            return statistics::ValueHistogram::from_state(state_values(state));
+            return statistics::ValueHistogram::from_state(entries(state));
           }))
       .def_property_readonly("count", &statistics::ValueHistogram::count, "Entries added.")
       .def_property_readonly("nonfinite", &statistics::ValueHistogram::nonfinite,
                              "NaN and infinite entries.")
       .def_property_readonly("maximum", &statistics::ValueHistogram::maximum,
                              "Largest magnitude, exactly.")
-      .def("bins", &bins, "Ascending means (float64) and counts (uint64) of bins in use.")
+      .def("bins", &bins_of, "Ascending means (float64) and counts (uint64) of bins in use.")
       .def("step",
            py::overload_cast<const statistics::ValueHistogram&, int, codes::Clipping>(
                &codes::choose_step),

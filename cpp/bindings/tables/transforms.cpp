@@ -2,7 +2,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
-#include "bindings/linear_map.hpp"
+#include "bindings/tables/linear_map.hpp"
 #include "emcomp/transforms/latents.hpp"
 
 namespace emcomp::bindings {
@@ -13,7 +13,7 @@ using Floats = DenseArray<float>;
 using MaybeFloats = std::optional<Floats>;
 using MaybeHalves = std::optional<py::array>;
 
-Floats apply(const PyLinearMap& self, const Floats& rows) {
+Floats apply_map(const PyLinearMap& self, const Floats& rows) {
   if (rows.ndim() != 2 || rows.shape(1) != self.map->inputs()) {
     throw py::type_error("rows must have shape (count, inputs)");
   }
@@ -25,9 +25,10 @@ Floats apply(const PyLinearMap& self, const Floats& rows) {
   return out;
 }
 
-void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap* decoder,
-            const MaybeFloats& centre, const std::string& scaling, float gain,
-            const MaybeFloats& importance, Floats& latents, MaybeHalves& scales, int threads) {
+void encode_latents(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap* decoder,
+                    const MaybeFloats& centre, const std::string& scaling, float gain,
+                    const MaybeFloats& importance, Floats& latents, MaybeHalves& scales,
+                    int threads) {
   const base::MatrixView view = matrix_view(rows);
   transforms::LatentMap map;
   map.encoder = encoder.map;
@@ -63,7 +64,7 @@ void encode(const py::array& rows, const PyLinearMap& encoder, const PyLinearMap
   transforms::encode_latents(view, map, to, to_scales, threads);
 }
 
-void activate(Floats& latents, const Floats& bias, int threads) {
+void activate_latents(Floats& latents, const Floats& bias, int threads) {
   if (latents.ndim() != 2 || bias.size() != latents.shape(1)) {
     throw py::type_error("bias must have one entry for each latent");
   }
@@ -75,8 +76,8 @@ void activate(Floats& latents, const Floats& bias, int threads) {
   transforms::activate_latents(to, rows, dim, from, threads);
 }
 
-double reweight(const py::array& rows, const PyLinearMap* projection, const MaybeFloats& weights,
-                Floats& out, int threads) {
+double reweight_rows(const py::array& rows, const PyLinearMap* projection,
+                     const MaybeFloats& weights, Floats& out, int threads) {
   const base::MatrixView view = matrix_view(rows);
   if (out.size() != view.rows * view.dim || (weights && weights->size() != view.rows) ||
       (projection != nullptr && projection->map->inputs() != view.dim)) {
@@ -95,7 +96,7 @@ void bind_transforms(py::module_& module) {
   py::class_<PyLinearMap>(module, "LinearMap", py::module_local())
       .def_property_readonly("inputs", [](const PyLinearMap& self) { return self.map->inputs(); })
       .def_property_readonly("outputs", [](const PyLinearMap& self) { return self.map->outputs(); })
-      .def("apply", &apply, py::arg("rows").noconvert(), "Map rows float32 (count, inputs).");
+      .def("apply", &apply_map, py::arg("rows").noconvert(), "Map rows float32 (count, inputs).");
   module.def(
       "dense_map",
       [](const Floats& matrix) {
@@ -111,15 +112,15 @@ void bind_transforms(py::module_& module) {
         return PyLinearMap{transforms::make_rotation(dim, seed, inverse)};
       },
       py::arg("dim"), py::arg("seed"), py::arg("inverse"), "A seeded orthogonal map.");
-  module.def("encode_latents", &encode, py::arg("rows"), py::arg("encoder"), py::arg("decoder"),
-             py::arg("centre").noconvert(), py::arg("scaling"), py::arg("gain"),
+  module.def("encode_latents", &encode_latents, py::arg("rows"), py::arg("encoder"),
+             py::arg("decoder"), py::arg("centre").noconvert(), py::arg("scaling"), py::arg("gain"),
              py::arg("importance").noconvert(), py::arg("latents").noconvert(),
              py::arg("scales").noconvert(), py::arg("threads"),
              "Latents of rows, and the rows' scales where scaling is 'row'.");
-  module.def("activate_latents", &activate, py::arg("latents").noconvert(),
+  module.def("activate_latents", &activate_latents, py::arg("latents").noconvert(),
              py::arg("bias").noconvert(), py::arg("threads"),
              "Add a bias to latents and take ELU of the sums, in place.");
-  module.def("reweight_rows", &reweight, py::arg("rows"), py::arg("projection"),
+  module.def("reweight_rows", &reweight_rows, py::arg("rows"), py::arg("projection"),
              py::arg("weights").noconvert(), py::arg("out").noconvert(), py::arg("threads"),
              "Rows over the root of their length times that of their projection.");
 }

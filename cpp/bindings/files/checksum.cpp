@@ -1,13 +1,9 @@
 #include "emcomp/base/checksum.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 
 namespace emcomp::bindings {
-
-namespace py = pybind11;
 
 void bind_checksum(py::module_& module) {
   // Releasing the GIL costs more than hashing a few bytes.
@@ -18,8 +14,8 @@ void bind_checksum(py::module_& module) {
       .def(py::init<>())
       .def(
           "update",
-          [](base::Checksum& self, const py::array_t<std::uint8_t, py::array::c_style>& bytes) {
-            const std::span view(bytes.data(), static_cast<std::size_t>(bytes.size()));
+          [](base::Checksum& self, const DenseArray<std::uint8_t>& bytes) {
+            const auto view = entries(bytes);
             if (bytes.size() < kWorthReleasing) {
               self.update(view);
               return;

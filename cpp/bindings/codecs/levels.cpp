@@ -32,8 +32,8 @@ py::tuple fit_levels(std::span<const statistics::ValueHistogram> histograms, int
   return py::make_tuple(levels, errors, spread_errors);
 }
 
-void encode(const py::array& matrix, int bits, std::int64_t group, const DenseArray<float>& levels,
-            DenseArray<std::uint8_t>& codes, int threads) {
+void encode_levels(const py::array& matrix, int bits, std::int64_t group,
+                   const DenseArray<float>& levels, DenseArray<std::uint8_t>& codes, int threads) {
   const base::MatrixView view = matrix_view(matrix);
   const codes::LevelTable table{.values = levels.data(), .group = group, .bits = bits};
   if (levels.size() != table.groups(view.dim) * table.count()) {
@@ -66,7 +66,7 @@ void bind_levels(py::module_& module) {
         return fit_levels(histograms.groups(), bits, threads);
       },
       py::arg("histograms"), py::arg("bits"), py::arg("threads"), kFitted);
-  module.def("encode_levels", &encode, py::arg("matrix"), py::arg("bits"), py::arg("group"),
+  module.def("encode_levels", &encode_levels, py::arg("matrix"), py::arg("bits"), py::arg("group"),
              py::arg("levels").noconvert(), py::arg("codes").noconvert(), py::arg("threads"),
              "Encode rows into codes (rows, row_bytes): the nearest of ascending levels.");
 }

@@ -17,9 +17,8 @@ namespace {
 using Doubles = DenseArray<double>;
 using MaybeDoubles = std::optional<Doubles>;
 
-std::span<const double> values(const MaybeDoubles& array) {
-  if (!array) return {};
-  return {array->data(), static_cast<std::size_t>(array->size())};
+std::span<const double> entries_or_none(const MaybeDoubles& array) {
+  return array ? entries(*array) : std::span<const double>();
 }
 
 std::span<double> out_values(Doubles& array, std::int64_t size) {
@@ -34,7 +33,8 @@ statistics::ProjectedRows projected_rows(const py::array& rows, const MaybeDoubl
   if (map && (map->ndim() != 2 || map->shape(0) != view.dim)) {
     throw InputError("map must have one row for each column of the table");
   }
-  return {view, values(centre), values(map), map ? map->shape(1) : view.dim, name.c_str()};
+  return {view, entries_or_none(centre), entries_or_none(map), map ? map->shape(1) : view.dim,
+          name.c_str()};
 }
 
 void bind_add_gram(py::module_& module) {
@@ -73,8 +73,8 @@ void bind_add_pair(py::module_& module) {
         if (distances) sums = {totals[0], totals[1], totals[2]};
         {
           const py::gil_scoped_release release;
-          statistics::add_pair(a, b, values(projection), first, threads, gram_out, cross_out,
-                               distances ? &sums : nullptr);
+          statistics::add_pair(a, b, entries_or_none(projection), first, threads, gram_out,
+                               cross_out, distances ? &sums : nullptr);
         }
         if (distances) {
           totals[0] = sums.squared_error;

@@ -10,27 +10,24 @@ namespace {
 using Floats = DenseArray<float>;
 using Codes = DenseArray<std::uint8_t>;
 
-codes::AdditiveShape shape_of(const Floats& codebooks) {
+codes::AdditiveShape additive_shape(const Floats& codebooks) {
   if (codebooks.ndim() != 3 || codebooks.size() == 0 || codebooks.shape(1) > 256) {
     throw py::type_error("codebooks must have shape (codes, codewords <= 256, dim)");
   }
   return {.dim = codebooks.shape(2), .codes = codebooks.shape(0), .codewords = codebooks.shape(1)};
 }
 
-std::span<const float> values(const Floats& array) {
-  return {array.data(), static_cast<std::size_t>(array.size())};
-}
-
-void check(const base::MatrixView& rows, const Codes& codes, const codes::AdditiveShape& shape) {
+void check_additive(const base::MatrixView& rows, const Codes& codes,
+                    const codes::AdditiveShape& shape) {
   if (rows.dim != shape.dim || codes.ndim() != 2 || codes.shape(0) != rows.rows ||
       codes.shape(1) != shape.codes) {
     throw py::type_error("codes must have shape (rows, codes)");
   }
 }
 
-codes::AdditiveSearch make_search(const Floats& codebooks, int threads) {
-  const codes::AdditiveShape shape = shape_of(codebooks);
-  const std::span<const float> from = values(codebooks);
+codes::AdditiveSearch make_additive_search(const Floats& codebooks, int threads) {
+  const codes::AdditiveShape shape = additive_shape(codebooks);
+  const std::span<const float> from = entries(codebooks);
   const py::gil_scoped_release release;
   return codes::AdditiveSearch(from, shape, threads);
 }
@@ -38,7 +35,7 @@ codes::AdditiveSearch make_search(const Floats& codebooks, int threads) {
 void pursue(const codes::AdditiveSearch& search, const py::array& matrix, Codes& codes,
             int threads) {
   const base::MatrixView view = matrix_view(matrix);
-  check(view, codes, search.shape());
+  check_additive(view, codes, search.shape());
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
   search.pursue(view, to, threads);
@@ -47,27 +44,28 @@ void pursue(const codes::AdditiveSearch& search, const py::array& matrix, Codes&
 double improve(const codes::AdditiveSearch& search, const py::array& matrix, std::int64_t first_row,
                int restarts, std::uint64_t seed, Codes& codes, int threads) {
   const base::MatrixView view = matrix_view(matrix);
-  check(view, codes, search.shape());
+  check_additive(view, codes, search.shape());
   std::uint8_t* to = codes.mutable_data();
   const py::gil_scoped_release release;
   return search.improve(view, first_row, restarts, seed, to, threads);
 }
 
-void update(codes::AdditiveStatistics& statistics, const py::array& matrix, const Codes& codes,
-            int threads) {
+void update_statistics(codes::AdditiveStatistics& statistics, const py::array& matrix,
+                       const Codes& codes, int threads) {
   const base::MatrixView view = matrix_view(matrix);
-  check(view, codes, statistics.shape());
+  check_additive(view, codes, statistics.shape());
   const std::uint8_t* from = codes.data();
   const py::gil_scoped_release release;
   statistics.update(view, from, threads);
 }
 
-Floats solve(const codes::AdditiveStatistics& statistics, const Floats& before, int threads) {
+Floats solve_codebooks(const codes::AdditiveStatistics& statistics, const Floats& before,
+                       int threads) {
   const codes::AdditiveShape& shape = statistics.shape();
   if (before.size() != shape.all_codewords() * shape.dim) {
     throw py::type_error("the codebooks before must have shape (codes, codewords, dim)");
   }
-  const std::span<const float> from = values(before);
+  const std::span<const float> from = entries(before);
   std::vector<float> codebooks;
   {
     const py::gil_scoped_release release;
@@ -80,7 +78,7 @@ Floats solve(const codes::AdditiveStatistics& statistics, const Floats& before, 
 
 void bind_additive_refinement(py::module_& module) {
   py::class_<codes::AdditiveSearch>(module, "AdditiveSearch", py::module_local())
-      .def(py::init(&make_search), py::arg("codebooks").noconvert(), py::arg("threads"))
+      .def(py::init(&make_additive_search), py::arg("codebooks").noconvert(), py::arg("threads"))
       .def("pursue", &pursue, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"),
            "Codes of rows from nothing into uint8 (rows, codes).")
       .def("improve", &improve, py::arg("matrix"), py::arg("first_row"), py::arg("restarts"),
@@ -94,7 +92,8 @@ void bind_additive_refinement(py::module_& module) {
              return codes::AdditiveStatistics({.dim = dim, .codes = codes, .codewords = codewords});
            }),
            py::arg("dim"), py::arg("codes"), py::arg("codewords"))
-      .def("update", &update, py::arg("matrix"), py::arg("codes").noconvert(), py::arg("threads"))
+      .def("update", &update_statistics, py::arg("matrix"), py::arg("codes").noconvert(),
+           py::arg("threads"))
       .def(
           "merge",
           [](codes::AdditiveStatistics& statistics, const codes::AdditiveStatistics& other) {
@@ -115,7 +114,7 @@ void bind_additive_refinement(py::module_& module) {
                                              statistics.counts().data());
           },
           "Rows of each codeword, uint32 (codes, codewords).")
-      .def("solve", &solve, py::arg("before").noconvert(), py::arg("threads"),
+      .def("solve", &solve_codebooks, py::arg("before").noconvert(), py::arg("threads"),
            "Least-squares codebooks, float32 (codes, codewords, dim).");
 }
 
