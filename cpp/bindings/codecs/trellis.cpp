@@ -153,7 +153,7 @@ void bind_trellis(py::module_& module) {
              py::arg("steps").noconvert(), py::arg("wide_tables"),
              "What codes stand for, from the tensors of a table.");
   module.attr("LENGTH_BINS") = statistics::kLengthBins;
-  module.attr("LENGTH_OCTAVES") = statistics::kOctaves;
+  module.attr("LENGTH_OCTAVES") = statistics::kLengthOctaves;
   module.def("add_squares", &add_squares, py::arg("rows"), py::arg("centre").noconvert(),
              py::arg("threads"), py::arg("squares").noconvert(), py::arg("lengths").noconvert(),
              "Add squares of centred entries by column, and rows by bins of their lengths.");

@@ -99,7 +99,7 @@ class RowCoder {
   std::vector<std::uint16_t> windows_;
 };
 
-constexpr std::int64_t kRowsTogether = 16;  // rows of a task: a few milliseconds
+constexpr std::int64_t kRowsOfTask = 16;  // rows of a task: a few milliseconds
 
 }  // namespace
 
@@ -131,15 +131,15 @@ void add_trellis_sums(const base::MatrixView& matrix, const TrellisCode& code, s
     std::vector<Entry> entries;
   };
   base::parallel_in_order(
-      (matrix.rows + kRowsTogether - 1) / kRowsTogether, threads,
+      (matrix.rows + kRowsOfTask - 1) / kRowsOfTask, threads,
       [&] {
         return Scratch{
             RowCoder(code, steps), std::vector<float>(static_cast<std::size_t>(matrix.dim)), {}};
       },
       [&](std::int64_t task, Scratch& scratch) {
         scratch.entries.clear();
-        const std::int64_t end = std::min((task + 1) * kRowsTogether, matrix.rows);
-        for (std::int64_t r = task * kRowsTogether; r < end; ++r) {
+        const std::int64_t end = std::min((task + 1) * kRowsOfTask, matrix.rows);
+        for (std::int64_t r = task * kRowsOfTask; r < end; ++r) {
           scratch.coder.learn(
               base::rows_as_float(matrix, r, 1, scratch.row.data()),
               [&](std::int64_t column, std::size_t entry, double value, double weight) {

@@ -1,6 +1,6 @@
 #include "emcomp/readers/trellis_bytes.hpp"
 
-#if defined(EMCOMP_SIMD_512)
+#if defined(EMCOMP_BYTE_WINDOWS)
 
 #include <algorithm>
 
@@ -8,50 +8,90 @@
 
 namespace emcomp::readers {
 
-std::vector<ChunkBytes> chunk_bytes(const codes::TrellisCode& code,
-                                    const std::vector<ChunkWindows>& windows) {
-  std::vector<ChunkBytes> chunks(windows.size());
-  if (code.window != 8 || !simd::has_byte_permutes()) return chunks;
+namespace {
+
+constexpr std::int64_t kLastBit = 56;  // a window that ends in a group's 8 bytes begins by then
+
+// Where a column's window is, `bit` bits after the row's first.
+void place_window(ByteBlock& block, std::size_t column, std::int64_t bit,
+                  const ChunkWindows& chunk) {
+  const std::size_t group = column / kTogether;
+  const std::int64_t first = chunk.first_byte[group % kGroups];
+  const std::int64_t at = std::min(bit - 8 * first, kLastBit);
+#if defined(EMCOMP_SIMD_512)
+  block.at[column] = static_cast<std::uint8_t>(at);
+  const std::size_t byte = column % kTogether;
+  const auto& from = chunk.again[group % kGroups];
+  const bool own = chunk.own[group % kGroups][byte] != 0;
+  block.bytes[column] =
+      own ? static_cast<std::uint8_t>(first - block.first_byte + static_cast<std::int64_t>(byte))
+          : static_cast<std::uint8_t>(64 + (from[byte] & 0x3f));
+#else
+  const std::size_t half = group % 2;
+  const std::size_t place = group / 2 * kTogether + column % kTogether;
+  block.shuffle[half][2 * place] = static_cast<std::uint8_t>(at / 8);
+  block.shuffle[half][2 * place + 1] = static_cast<std::uint8_t>(at / 8 + 1);
+  block.multiplier[half][place] = static_cast<std::uint16_t>(1 << (8 - at % 8));
+  const std::size_t lane = group / 2 * kWindowBytes;
+  std::copy_n(chunk.own[0].begin(), kWindowBytes, block.own[half].begin() + lane);
+  std::copy_n(chunk.again[0].begin(), kWindowBytes, block.again[half].begin() + lane);
+  block.first_byte[group] = chunk.first_byte[0];
+#endif
+}
+
+// Notes which table a column has.
+void place_table(ByteBlock& block, std::size_t column, std::uint8_t table) {
+  const auto known = std::find(block.table.begin(), block.table.begin() + block.tables, table);
+  const auto number = static_cast<std::size_t>(known - block.table.begin());
+  if (number == block.tables) block.table[block.tables++] = table;
+#if defined(EMCOMP_SIMD_512)
+  block.columns[number] |= std::uint64_t{1} << column;
+#else
+  block.columns[number][column] = 0xff;
+#endif
+}
+
+}  // namespace
+
+std::vector<ByteBlock> byte_blocks(const codes::TrellisCode& code,
+                                   const std::vector<ChunkWindows>& windows) {
+  std::vector<ByteBlock> blocks(windows.size() / kChunksOfBlock);
+  if (code.window != 8 || !simd::has_byte_permutes()) return blocks;
   std::int64_t bit = 0;
-  for (std::size_t index = 0; index < chunks.size(); ++index) {
-    ChunkBytes& chunk = chunks[index];
-    const ChunkWindows& from = windows[index];
-    chunk.wraps = from.wraps;
-    chunk.first_byte = from.first_byte;
-    chunk.usable = true;
-    for (std::size_t lane = 0; lane < simd::kLanes; ++lane) {
-      const std::size_t group = lane / kTogether;
-      const std::size_t column = index * simd::kLanes + lane;
-      const std::int64_t at = bit - 8 * from.first_byte[group];
-      chunk.at[lane] = static_cast<std::uint8_t>(std::min<std::int64_t>(at, 56));
-      chunk.own[lane] = from.own[group][lane % kTogether];
-      chunk.again[lane] = from.again[group][lane % kTogether];
-      chunk.flip[lane] = 0;
+  for (std::size_t index = 0; index < blocks.size(); ++index) {
+    ByteBlock& block = blocks[index];
+    block.usable = true;
+    block.flip.fill(0);
+    block.table.fill(0);
+    block.columns = {};
+#if defined(EMCOMP_SIMD_512)
+    block.first_byte = windows[index * kChunksOfBlock].first_byte[0];
+#endif
+    for (std::size_t lane = 0; lane < kBlockColumns; ++lane) {
+      const ChunkWindows& chunk = windows[index * kChunksOfBlock + lane / simd::kLanes];
+      const std::size_t column = index * kBlockColumns + lane;
+      block.wraps |= chunk.wraps;
+      place_window(block, lane, bit, chunk);
       if (column >= code.widths.size()) continue;
       const int width = code.widths[column];
       const auto table = static_cast<std::uint8_t>(std::max(width, 1) - 1);
-      chunk.flip[lane] = static_cast<std::uint8_t>(code.flip(static_cast<std::int64_t>(column)));
+      block.usable &= table < kByteTables;
+      if (table < kByteTables) place_table(block, lane, table);
+      block.flip[lane] = static_cast<std::uint8_t>(code.flip(static_cast<std::int64_t>(column)));
       bit += width;
-      if (lane == 0) chunk.table = table;
-      if (table != chunk.table) {
-        if (chunk.others == 0) chunk.other_table = table;
-        chunk.others |= static_cast<std::uint16_t>(1u << lane);
-      }
-      chunk.usable &=
-          at <= 56 && table < kByteTables && (table == chunk.table || table == chunk.other_table);
     }
   }
-  return chunks;
+  return blocks;
 }
 
-std::vector<simd::HalfByteTable> byte_tables(const codes::TrellisCode& code) {
-  std::vector<simd::HalfByteTable> tables(kByteTables);
+std::vector<simd::ByteTable> byte_tables(const codes::TrellisCode& code) {
+  std::vector<simd::ByteTable> tables(kByteTables);
   if (code.window != 8) return tables;
   for (int width = 1; width <= kByteTables; ++width) {
-    std::array<std::int8_t, 128> bytes;
+    std::array<std::int8_t, simd::ByteTable::kSize> bytes;
     std::transform(code.table(width), code.table(width) + bytes.size(), bytes.begin(),
                    [](float value) { return static_cast<std::int8_t>(value); });
-    std::memcpy(&tables[static_cast<std::size_t>(width) - 1], bytes.data(), bytes.size());
+    tables[static_cast<std::size_t>(width) - 1] = simd::ByteTable(bytes);
   }
   return tables;
 }

@@ -19,6 +19,9 @@ using simd::Floats;
 using simd::Ints;
 using simd::kLanes;
 
+// How far past a row's end a vector of its bytes may go.
+constexpr std::int64_t kReadBytes = 64;
+
 // A row's codes, and its gain in all lanes.
 struct CodedRow {
   const std::uint8_t* codes;
@@ -35,9 +38,10 @@ struct CodedRows {
   }
 };
 
-std::vector<float> in_whole_chunks(const std::vector<float>& columns) {
+std::vector<float> in_whole_blocks(const std::vector<float>& columns) {
+  constexpr std::size_t kColumns = kChunksOfBlock * kLanes;
   std::vector<float> padded(columns);
-  padded.resize((columns.size() + kLanes - 1) / kLanes * kLanes);
+  padded.resize((columns.size() + kColumns - 1) / kColumns * kColumns);
   return padded;
 }
 
@@ -45,54 +49,88 @@ template <bool kOffset>
 struct TrellisChunks {
   CodedRows rows;
   std::vector<ChunkWindows> windows;
-#if defined(EMCOMP_SIMD_512)
-  std::vector<ChunkBytes> bytes;
-  std::vector<simd::HalfByteTable> narrow_tables;
+#if defined(EMCOMP_BYTE_WINDOWS)
+  std::vector<ByteBlock> blocks;
+  std::vector<simd::ByteTable> narrow_tables;
 #endif
   std::vector<float> tables;
-  std::vector<float> factors;  // of the columns, in whole chunks
+  std::vector<float> factors;  // of the columns, in whole blocks
   std::vector<float> offset;
   int window;
 
   TrellisChunks(const codes::TrellisCode& code, CodedRows coded)
       : rows(std::move(coded)),
         windows(chunk_windows(code)),
-#if defined(EMCOMP_SIMD_512)
-        bytes(chunk_bytes(code, windows)),
+#if defined(EMCOMP_BYTE_WINDOWS)
+        blocks(byte_blocks(code, windows)),
         narrow_tables(byte_tables(code)),
 #endif
         tables(code.tables),
-        factors(in_whole_chunks(code.factors)),
-        offset(in_whole_chunks(code.offset)),
+        factors(in_whole_blocks(code.factors)),
+        offset(in_whole_blocks(code.offset)),
         window(code.window) {
   }
 
   using Row = CodedRow;
   Row row(std::int64_t index) const { return rows[index]; }
-  [[gnu::always_inline]] Floats chunk(const Row& row, std::int64_t index) const {
-    const Floats factor = simd::load(factors.data() + index * kLanes) * row.gain;
-    const Floats rows = values(row.codes, static_cast<std::size_t>(index)) * factor;
-    if constexpr (kOffset) return rows + simd::load(offset.data() + index * kLanes);
-    return rows;
-  }
   void prefetch(std::int64_t index) const { rows.packed.prefetch(index); }
 
- private:
-  [[gnu::always_inline]] Floats values(const std::uint8_t* codes, std::size_t index) const {
-#if defined(EMCOMP_SIMD_512)
-    if (bytes[index].usable) {
-      return simd::to_floats(byte_values(codes, bytes[index], narrow_tables.data()));
+  struct Decoder {
+    const ChunkWindows* windows;
+#if defined(EMCOMP_BYTE_WINDOWS)
+    const ByteBlock* blocks;
+    const simd::ByteTable* narrow_tables;
+#endif
+    const float* tables;
+    const float* factors;
+    const float* offset;
+    int window;
+
+    [[gnu::always_inline]] Floats operator()(const Row& row, std::int64_t chunk) const {
+      return scaled(row, chunk,
+                    simd::gather(tables, table_places(row.codes, windows[chunk], window)));
+    }
+
+#if defined(EMCOMP_BYTE_WINDOWS)
+    [[gnu::always_inline]] std::array<Floats, kChunksOfBlock> four(const Row& row,
+                                                                   std::int64_t chunk) const {
+      const ByteBlock& block = blocks[chunk / kChunksOfBlock];
+      std::array<Floats, kChunksOfBlock> values;
+      if (block.usable) [[likely]] {
+        const auto bytes = byte_values(row.codes, block, narrow_tables);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          values[i] = scaled(row, chunk + static_cast<std::int64_t>(i), simd::to_floats(bytes[i]));
+        }
+      } else {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          values[i] = (*this)(row, chunk + static_cast<std::int64_t>(i));
+        }
+      }
+      return values;
     }
 #endif
-    return simd::gather(tables.data(), table_places(codes, windows[index], window));
+
+   private:
+    [[gnu::always_inline]] Floats scaled(const Row& row, std::int64_t chunk, Floats values) const {
+      const Floats found = values * (simd::load(factors + chunk * kLanes) * row.gain);
+      if constexpr (kOffset) return found + simd::load(offset + chunk * kLanes);
+      return found;
+    }
+  };
+
+  Decoder decoder() const {
+    return {windows.data(),
+#if defined(EMCOMP_BYTE_WINDOWS)
+            blocks.data(),  narrow_tables.data(),
+#endif
+            tables.data(),  factors.data(),       offset.data(), window};
   }
 };
 
 template <bool kOffset>
 std::unique_ptr<RowReader> make_reader(const std::uint8_t* packed, std::int64_t rows,
                                        const codes::TrellisCode& code) {
-  CodedRows coded{packing::PackedRows(packed, rows, code.row_bytes(), kWindowBytes + 1),
-                  code.gains};
+  CodedRows coded{packing::PackedRows(packed, rows, code.row_bytes(), kReadBytes), code.gains};
   using Chunks = TrellisChunks<kOffset>;
   Chunks chunks(code, std::move(coded));
   return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(), std::move(chunks));

@@ -14,7 +14,9 @@ constexpr std::int64_t kBytesOfWindow = 3;
 std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code) {
   const std::int64_t code_bytes = code.code_bits() / 8;
   const std::int64_t dim = code.dim();
-  std::vector<ChunkWindows> chunks(static_cast<std::size_t>((dim + kLanes - 1) / kLanes));
+  constexpr std::int64_t kColumns = kChunksOfBlock * kLanes;
+  const std::int64_t blocks = (dim + kColumns - 1) / kColumns;
+  std::vector<ChunkWindows> chunks(static_cast<std::size_t>(blocks * kChunksOfBlock));
   std::int64_t bit = 0;
   for (std::size_t index = 0; index < chunks.size(); ++index) {
     ChunkWindows& chunk = chunks[index];

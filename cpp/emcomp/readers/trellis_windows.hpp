@@ -18,6 +18,9 @@ inline constexpr std::int64_t kWindowBytes = 16;
 inline constexpr int kTogether = 8;
 inline constexpr int kGroups = simd::kLanes / kTogether;
 
+// Chunks that are decoded together.
+inline constexpr std::int64_t kChunksOfBlock = 4;
+
 // Where the windows of kLanes columns are, the same for all rows.
 struct ChunkWindows {
   alignas(64) std::array<std::uint8_t, simd::kLanes * 4> shuffle;  // bytes of a group to lanes
@@ -30,6 +33,7 @@ struct ChunkWindows {
   alignas(16) std::array<std::array<std::uint8_t, kWindowBytes>, kGroups> again;
 };
 
+// Of all chunks, in whole blocks.
 std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code);
 
 // The places in the tables of the windows of a chunk; reads kWindowBytes from each group's first.

@@ -29,7 +29,7 @@ std::size_t length_bin(double length, const std::array<double, 64>& begins) {
   int octave = 0;
   const double mantissa = std::frexp(length, &octave);
   const auto above = std::upper_bound(begins.begin() + 1, begins.end(), mantissa);
-  const std::int64_t bin = 64 * (octave - 1 + kOctaves) + (above - begins.begin() - 1);
+  const std::int64_t bin = 64 * (octave - 1 + kLengthOctaves) + (above - begins.begin() - 1);
   return static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, kLengthBins - 1));
 }
 

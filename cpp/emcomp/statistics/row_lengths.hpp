@@ -8,9 +8,10 @@
 
 namespace emcomp::statistics {
 
-// Root mean squares of rows fall into bins of 1/64 octave: bin i begins at 2^(i / 64 - kOctaves).
-inline constexpr std::int64_t kOctaves = 160;
-inline constexpr std::int64_t kLengthBins = 64 * 2 * kOctaves;
+// Root mean squares of rows fall into bins of 1/64 octave: bin i begins at 2^(i / 64 -
+// kLengthOctaves).
+inline constexpr std::int64_t kLengthOctaves = 160;
+inline constexpr std::int64_t kLengthBins = 64 * 2 * kLengthOctaves;
 
 // Adds the squares of the entries less `centre` [dim] (empty for zero) to squares [dim], and one
 // for each row that is not its centre to the bin of its root mean square in lengths [kLengthBins].
