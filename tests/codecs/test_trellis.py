@@ -297,7 +297,8 @@ def test_widths_follow_rates_and_use_all_bits(
     mean_squares[random.integers(dim)] = 1
     bits = 8 * math.ceil(part * dim)
     rates = water_rates(mean_squares, bits)
-    assert rates.min() >= 0 and rates.max() <= 8
+    assert rates.min() >= 0
+    assert rates.max() <= 8
     np.testing.assert_allclose(rates.sum(), bits, rtol=1e-9)
     ordered = rates[np.argsort(mean_squares)]
     assert (np.diff(ordered) >= -1e-9).all()

@@ -12,20 +12,27 @@ namespace {
 
 constexpr std::int64_t kLastBit = 56;  // a window that ends in a group's 8 bytes begins by then
 
-// Where a column's window is, `bit` bits after the row's first.
-void place_window(ByteBlock& block, std::size_t column, std::int64_t bit,
-                  const ChunkWindows& chunk) {
+// Where a column's window is, `bit` bits after the row's first, and whether it is read at all.
+void place_window(ByteBlock& block, std::size_t column, std::int64_t bit, const ChunkWindows& chunk,
+                  [[maybe_unused]] bool needed) {
   const std::size_t group = column / kTogether;
   const std::int64_t first = chunk.first_byte[group % kGroups];
   const std::int64_t at = std::min(bit - 8 * first, kLastBit);
 #if defined(EMCOMP_SIMD_512)
   block.at[column] = static_cast<std::uint8_t>(at);
   const std::size_t byte = column % kTogether;
-  const auto& from = chunk.again[group % kGroups];
   const bool own = chunk.own[group % kGroups][byte] != 0;
-  block.bytes[column] =
-      own ? static_cast<std::uint8_t>(first - block.first_byte + static_cast<std::int64_t>(byte))
-          : static_cast<std::uint8_t>(64 + (from[byte] & 0x3f));
+  const std::int64_t from = own ? first - block.first_byte + static_cast<std::int64_t>(byte)
+                                : chunk.again[group % kGroups][byte] & 0x3f;
+  block.bytes[column] = static_cast<std::uint8_t>(own ? from : from + 64);
+  if (!needed) return;
+  for (std::int64_t b = at / 8; b <= (at + 7) / 8; ++b) {
+    const bool is_own = chunk.own[group % kGroups][static_cast<std::size_t>(b)] != 0;
+    const std::int64_t place =
+        is_own ? first - block.first_byte + b
+               : chunk.again[group % kGroups][static_cast<std::size_t>(b)] & 0x3f;
+    if (place < 64) (is_own ? block.own : block.again) |= std::uint64_t{1} << place;
+  }
 #else
   const std::size_t half = group % 2;
   const std::size_t place = group / 2 * kTogether + column % kTogether;
@@ -71,7 +78,7 @@ std::vector<ByteBlock> byte_blocks(const codes::TrellisCode& code,
       const ChunkWindows& chunk = windows[index * kChunksOfBlock + lane / simd::kLanes];
       const std::size_t column = index * kBlockColumns + lane;
       block.wraps |= chunk.wraps;
-      place_window(block, lane, bit, chunk);
+      place_window(block, lane, bit, chunk, column < code.widths.size());
       if (column >= code.widths.size()) continue;
       const int width = code.widths[column];
       const auto table = static_cast<std::uint8_t>(std::max(width, 1) - 1);

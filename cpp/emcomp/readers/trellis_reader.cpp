@@ -127,10 +127,94 @@ struct TrellisChunks {
   }
 };
 
+#if defined(EMCOMP_BYTE_WINDOWS)
+
+// Columns of one width and scale, whose table lies in registers.
+template <bool kOffset>
+struct EvenChunks {
+  CodedRows rows;
+  std::vector<ByteBlock> blocks;
+  std::vector<simd::ByteTable> tables;
+  std::vector<float> offset;  // in whole blocks
+  int width;
+  float factor;
+
+  EvenChunks(const codes::TrellisCode& code, CodedRows coded, std::vector<ByteBlock> found)
+      : rows(std::move(coded)),
+        blocks(std::move(found)),
+        tables(byte_tables(code)),
+        offset(in_whole_blocks(code.offset)),
+        width(code.widths.front()),
+        factor(code.factors.front()) {}
+
+  using Row = CodedRow;
+  Row row(std::int64_t index) const {
+    Row found = rows[index];
+    found.gain *= factor;
+    return found;
+  }
+  void prefetch(std::int64_t index) const { rows.packed.prefetch(index); }
+
+  struct Decoder {
+    EvenBlocks even;
+    std::int64_t last;
+    const ByteBlock* last_block;
+    const simd::ByteTable* tables;
+    const float* offset;
+
+    [[gnu::always_inline]] std::array<Floats, kChunksOfBlock> four(const Row& row,
+                                                                   std::int64_t chunk) const {
+      const std::int64_t block = chunk / kChunksOfBlock;
+      const auto integers = block == last ? byte_values(row.codes, *last_block, tables)
+                                          : even.values(row.codes, block);
+      std::array<Floats, kChunksOfBlock> values;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = simd::to_floats(integers[i]) * row.gain;
+        if constexpr (kOffset) {
+          const auto at = static_cast<std::size_t>(chunk) + i;
+          values[i] += simd::load(offset + at * kLanes);
+        }
+      }
+      return values;
+    }
+
+    Floats operator()(const Row& row, std::int64_t chunk) const {
+      const std::int64_t first = chunk / kChunksOfBlock * kChunksOfBlock;
+      return four(row, first)[static_cast<std::size_t>(chunk - first)];
+    }
+  };
+
+  Decoder decoder() const {
+    return {EvenBlocks(width, tables[static_cast<std::size_t>(width) - 1]),
+            static_cast<std::int64_t>(blocks.size()) - 1, &blocks.back(), tables.data(),
+            offset.data()};
+  }
+};
+
+// Whether all columns have the same width and scale, and a table of bytes.
+bool is_even(const codes::TrellisCode& code, const std::vector<ByteBlock>& blocks) {
+  const auto differs = [](const auto& values) {
+    return std::any_of(values.begin(), values.end(),
+                       [&](auto value) { return value != values.front(); });
+  };
+  return blocks.front().usable && code.widths.front() > 0 && !differs(code.widths) &&
+         !differs(code.factors);
+}
+
+#endif
+
 template <bool kOffset>
 std::unique_ptr<RowReader> make_reader(const std::uint8_t* packed, std::int64_t rows,
                                        const codes::TrellisCode& code) {
   CodedRows coded{packing::PackedRows(packed, rows, code.row_bytes(), kReadBytes), code.gains};
+#if defined(EMCOMP_BYTE_WINDOWS)
+  if (std::vector<ByteBlock> blocks = byte_blocks(code, chunk_windows(code));
+      is_even(code, blocks)) {
+    using Chunks = EvenChunks<kOffset>;
+    return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(),
+                                                 Chunks(code, std::move(coded), std::move(blocks)));
+  }
+#endif
   using Chunks = TrellisChunks<kOffset>;
   Chunks chunks(code, std::move(coded));
   return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(), std::move(chunks));
