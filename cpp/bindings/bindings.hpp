@@ -24,5 +24,6 @@ void bind_residual_quantizer(pybind11::module_& module);
 void bind_compositional_codes(pybind11::module_& module);
 void bind_additive_refinement(pybind11::module_& module);
 void bind_autoencoder(pybind11::module_& module);
+void bind_trellis(pybind11::module_& module);
 
 }  // namespace emcomp::bindings

@@ -63,4 +63,5 @@ PYBIND11_MODULE(EMCOMP_MODULE_NAME(EMCOMP_LEVEL), module, py::mod_gil_not_used()
   emcomp::bindings::bind_compositional_codes(module);
   emcomp::bindings::bind_additive_refinement(module);
   emcomp::bindings::bind_autoencoder(module);
+  emcomp::bindings::bind_trellis(module);
 }

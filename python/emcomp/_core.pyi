@@ -487,3 +487,47 @@ class AutoencoderTrainer:
     def parameters(self) -> tuple[NDArray[np.float32], ...]: ...
     @parameters.setter
     def parameters(self, arrays: tuple[NDArray[np.float32], ...]) -> None: ...
+
+# bindings/codecs/trellis.cpp
+
+LENGTH_BINS: int
+LENGTH_OCTAVES: int
+
+class TrellisCode:
+    def __init__(
+        self,
+        window: int,
+        widths: NDArray[np.uint8],
+        factors: NDArray[np.float32],
+        offset: NDArray[np.float32] | None,
+        tables: NDArray[np.float32],
+        gains: NDArray[np.float32],
+    ) -> None: ...
+    @property
+    def row_bytes(self) -> int: ...
+    def limits(self) -> NDArray[np.float32]: ...
+    def encode(
+        self, rows: NDArray[Any], reach: int, packed: NDArray[np.uint8], threads: int
+    ) -> None: ...
+    def sums(
+        self, rows: NDArray[Any], reach: int, threads: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+def stored_trellis_code(
+    codec: str,
+    widths: NDArray[np.uint8],
+    scales: NDArray[np.uint8],
+    grid: NDArray[np.int64],
+    offset: NDArray[np.float32] | None,
+    tables: NDArray[np.uint8],
+    steps: NDArray[np.float32],
+    wide_tables: NDArray[np.float16],
+) -> TrellisCode: ...
+def add_squares(
+    rows: NDArray[Any],
+    centre: NDArray[np.float32] | None,
+    threads: int,
+    squares: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+) -> None: ...
+def power_of_two_64ths(index: int) -> float: ...

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emcomp import InputError, parse_codec
-from emcomp.codecs import Allocate, Float, Uniform
+from emcomp.codecs import Allocate, Float, Trellis, Uniform
 from emcomp.transforms import Direction, Pca, Principal, Rotate, Svd, Transformed, Whiten
 
 CODECS = {
@@ -32,6 +32,8 @@ CODECS = {
     "allocate:0.1": Allocate(0.1),
     "allocate:7.999999999999999": Allocate(7.999999999999999),
     "allocate:0.00001": Allocate(1e-5),
+    "trellis:2": Trellis(2),
+    "trellis:0.85(window=10,widths=column)": Trellis(0.85, window=10, widths="column"),
     "svd:8+rotate+uniform:1": Transformed(Svd(8), Transformed(Rotate(), Uniform(1))),
 }
 

@@ -32,6 +32,8 @@ CODECS = [
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
     "principal+allocate:3",
+    "trellis:2(rounds=2)",
+    "trellis:2.3(rounds=2,sample=100,widths=column)",
     "autoencoder:4(epochs=1)+uniform:4",
     "autoencoder:4(epochs=1,activation=elu,sample=500)",
     "direction:5+rotate(scales=row)+uniform:4(granularity=row)",

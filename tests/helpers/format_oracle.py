@@ -292,5 +292,29 @@ def decoded(
         need(1 <= widths.max() <= 8 and scales.min() >= 0, NotATableError)
         for bits in sorted({int(width) for width in widths} - {0}):
             scalar_codes(f"codes{bits}", int((widths == bits).sum()), bits)
+    elif stage.name == "trellis":
+        need(len(stage.sizes) == 1 and 0 < float(stage.sizes[0]) <= 8, NotATableError)
+        need("tables" in tensors and len(tensors["tables"].shape) == 2, NotATableError)
+        half = tensors["tables"].shape[1]
+        need(half in [2**bits for bits in range(12)], NotATableError)
+        has("tables", "U8", 4, half)
+        has("wide_tables", "F16", 4, half, shared=True)
+        steps = has("steps", "F32", 4, shared=True)
+        if stage.choice("centre", "mean", "none") == "mean":
+            has("offset", "F32", dim, shared=True)
+        widths = has("widths", "U8", dim).astype(int)
+        scales = has("scales", "U8", dim).astype(int)
+        low, step, base = (int(number) for number in has("grid", "I64", 3))
+        window = half.bit_length()
+        row_bytes = -(-int(widths.sum()) // 8)
+        need(widths.max() <= min(8, window) and 8 * row_bytes >= window, NotATableError)
+        has("codes", "U8", rows, 1 + row_bytes)
+        need(max(abs(low), abs(base), step) < 2**16 and step >= 0, NotATableError)
+        need(low + 254 * step < 64 * 128, NotATableError)
+        with np.errstate(all="ignore"):
+            factors = np.exp2((base + scales) / 16).astype(np.float32)
+            factors *= np.append(steps, np.ones(4, np.float32))[np.maximum(widths, 1) - 1]
+        used_factors = factors[scales > 0]
+        need(np.all(np.isfinite(used_factors) & (used_factors >= 0)), NotATableError)
     else:
         raise NotATableError

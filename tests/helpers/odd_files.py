@@ -32,6 +32,8 @@ CODECS = [
     "rq:2x3(refine=0)",
     "dccl:2x4(epochs=1)",
     "allocate:2.5",
+    "trellis:1.5(rounds=0,widths=column)",
+    "rotate+trellis:2(rounds=0,window=10,centre=none)",
     "float:16",
     "svd:4+rotate(scales=row)+pq:2x3",
     "whiten(0.25)+kmeans:2",

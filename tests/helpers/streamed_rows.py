@@ -17,6 +17,8 @@ CODECS = [
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
     "principal+allocate:3",
+    "trellis:2(rounds=2,sample=300)",
+    "rotate+trellis:1.5(window=10,widths=column,rounds=2,sample=300)",
     "direction:5",
     "autoencoder:4(epochs=1,sample=500)+kmeans:3",
 ]

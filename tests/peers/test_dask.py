@@ -35,6 +35,7 @@ CODECS = [
     "svd:5(map_dtype=float16)+uniform:4",
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
+    "trellis:2(rounds=2,sample=300)",
     "direction:5",
     "autoencoder:5(epochs=1)+uniform:4",
 ]

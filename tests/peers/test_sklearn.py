@@ -36,7 +36,7 @@ EXPECTED_FAILURES = {
 
 CODECS = [
     *EXPECTED_FAILURES, "uniform:5(granularity=2,step_dtype=float16)", "rq:2x3", "svd:3", "pca:4",
-    "whiten+kmeans:3", "rotate+uniform:4", "dccl:2x4(epochs=2,refine=0)",
+    "whiten+kmeans:3", "trellis:2(rounds=1)", "rotate+uniform:4", "dccl:2x4(epochs=2,refine=0)",
 ]  # fmt: skip
 
 

@@ -15,7 +15,9 @@
 #include "emcomp/readers/float_reader.hpp"
 #include "emcomp/readers/level_reader.hpp"
 #include "emcomp/readers/product_reader.hpp"
+#include "emcomp/readers/stored_trellis.hpp"
 #include "emcomp/readers/transformed_reader.hpp"
+#include "emcomp/readers/trellis_reader.hpp"
 #include "emcomp/readers/uniform_reader.hpp"
 
 namespace emcomp::file {
@@ -126,6 +128,36 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
   return readers::make_column_reader(std::move(parts), columns, column_scales, dim);
 }
 
+ReaderPointer trellis(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
+  check_mean_bits(from, codes::kWidestTrellis);
+  const auto bytes = [&](const std::string& name, const Shape& shape) {
+    from.check_dtype(name, "U8");
+    return std::span(from.tensor(name, shape).bytes.data(), from.tensor(name).bytes.size());
+  };
+  const Shape& tables = from.tensor("tables").shape;
+  from.check(tables.size() == 2, "its tables have the shape " + shape_text(tables));
+  const std::int64_t half = tables[1];
+  constexpr std::int64_t kWide = codes::kWidestTrellis - readers::kByteTables;
+  from.check_dtype("grid", "I64");
+  const Tensor& grid = from.tensor("grid", {3});
+  from.check_dtype("wide_tables", "F16");
+  const Tensor& wide = from.halves_or_floats("wide_tables", {kWide, half});
+  readers::StoredTrellis stored{
+      .widths = bytes("widths", {dim}),
+      .scales = bytes("scales", {dim}),
+      .grid = {reinterpret_cast<const std::int64_t*>(grid.bytes.data()), 3},
+      .offset = {},
+      .tables = bytes("tables", {readers::kByteTables, half}),
+      .steps = {from.floats("steps", {readers::kByteTables}), readers::kByteTables},
+      .wide_tables = {reinterpret_cast<const std::uint16_t*>(wide.bytes.data()),
+                      static_cast<std::size_t>(kWide * half)}};
+  if (from.choice("centre", "mean", "none") == "mean") {
+    stored.offset = {from.floats("offset", {dim}), static_cast<std::size_t>(dim)};
+  }
+  const codes::TrellisCode code = readers::make_trellis_code(stored, from.stage.text);
+  return readers::make_trellis_reader(from.codes(rows, code.row_bytes()), rows, code);
+}
+
 ReaderPointer additive(const StageTensors& from, std::int64_t rows, std::int64_t dim,
                        std::int64_t stages, int bits) {
   const float* codebooks = from.floats("codebooks", {stages, std::int64_t{1} << bits, dim});
@@ -168,7 +200,7 @@ struct Quantizer {
 constexpr Quantizer kQuantizers[] = {
     {"uniform", &uniform},       {"kmeans", &scalar_kmeans}, {"pq", &product},
     {"opq", &optimized_product}, {"allocate", &allocated},   {"rq", &residual},
-    {"dccl", &compositional},    {"float", &floats},
+    {"dccl", &compositional},    {"float", &floats},         {"trellis", &trellis},
 };
 
 }  // namespace

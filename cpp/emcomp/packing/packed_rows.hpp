@@ -11,13 +11,15 @@ namespace emcomp::packing {
 
 class PackedRows {
  public:
-  PackedRows(const std::uint8_t* codes, std::int64_t rows, std::int64_t row_bytes)
+  // `read_bytes`: how far past a row's end reading a vector of it may go.
+  PackedRows(const std::uint8_t* codes, std::int64_t rows, std::int64_t row_bytes,
+             std::int64_t read_bytes = simd::kReadBytes)
       : codes_(codes), row_bytes_(row_bytes) {
     // Reading a chunk may run past a row's end. The rows for which that would leave the buffer are
     // kept in a padded copy.
-    const std::int64_t kept = std::min(rows, simd::kReadBytes / row_bytes + 1);
+    const std::int64_t kept = std::min(rows, read_bytes / row_bytes + 1);
     first_kept_ = rows - kept;
-    tail_.resize(static_cast<std::size_t>(kept * row_bytes + simd::kReadBytes));
+    tail_.resize(static_cast<std::size_t>(kept * row_bytes + read_bytes));
     std::copy_n(codes + first_kept_ * row_bytes, kept * row_bytes, tail_.data());
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -15,7 +16,8 @@ namespace emcomp::readers {
 
 // `Chunks` has: Row row(int64 row) const; void prefetch(int64 row) const; and decoder() const, a
 // small object for a loop to keep in registers: Floats operator()(const Row&, int64 chunk) const.
-// Lanes past the dimension are ignored.
+// Where four chunks, from a multiple of four on, are decoded faster together, it has
+// std::array<Floats, 4> four(const Row&, int64 chunk) const. Lanes past the dimension are ignored.
 template <class Chunks>
 class ChunkReader final : public RowReader {
  public:
@@ -72,6 +74,16 @@ class ChunkReader final : public RowReader {
       const auto row = chunks_.row(first + i);
       RowScore score;
       std::int64_t c = 0;
+      if constexpr (kHasFour) {
+        for (; c + 4 <= whole_; c += 4) {
+          alignas(64) const std::array<simd::Floats, 4> values = decode.four(row, c);
+          std::array<float, 4 * simd::kLanes> entries;
+          std::memcpy(entries.data(), values.data(), sizeof entries);
+          for (std::size_t k = 0; k < entries.size(); k += RowScore::kSums) {
+            score.add(entries.data() + k, against + c * simd::kLanes + k);
+          }
+        }
+      }
       for (; (c + kChunksTogether) <= whole_; c += kChunksTogether) {
         alignas(64) std::array<float, RowScore::kSums> values;
         for (std::int64_t k = 0; k < kChunksTogether; ++k) {
@@ -94,6 +106,9 @@ class ChunkReader final : public RowReader {
 
  private:
   using Row = typename Chunks::Row;
+  using Decoder = decltype(std::declval<const Chunks&>().decoder());
+  static constexpr bool kHasFour =
+      requires(const Decoder& decode, const Row& row) { decode.four(row, 0); };
   static constexpr std::int64_t kChunksTogether = RowScore::kSums / simd::kLanes;
   static constexpr std::size_t kAhead = 8;              // rows asked for before they are needed
   static constexpr std::int64_t kStrip = simd::kLanes;  // chunks whose sums stay in registers
@@ -103,11 +118,27 @@ class ChunkReader final : public RowReader {
   template <class Decode>
   void write_row(const Decode& decode, std::int64_t index, float* out) const {
     const auto row = chunks_.row(index);
-    for (std::int64_t c = 0; c < whole_; ++c) {
-      simd::store(out + c * simd::kLanes, decode(row, c));
-    }
-    if (tail_ > 0) {
-      simd::store_first(out + whole_ * simd::kLanes, decode(row, whole_), tail_);
+    std::int64_t c = 0;
+    if constexpr (kHasFour) {
+      for (; c + 4 <= whole_; c += 4) {
+        const std::array<simd::Floats, 4> values = decode.four(row, c);
+        float* to = out + c * simd::kLanes;
+        for (std::int64_t k = 0; k < 4; ++k) simd::store(to + k * simd::kLanes, values[k]);
+      }
+      if (const std::int64_t left = dim() - c * simd::kLanes; left > 0) {
+        const std::array<simd::Floats, 4> values = decode.four(row, c);
+        for (std::int64_t k = 0; k < 4; ++k) {
+          store_some(out + (c + k) * simd::kLanes, values[k],
+                     std::clamp<std::int64_t>(left - k * simd::kLanes, 0, simd::kLanes));
+        }
+      }
+    } else {
+      for (; c < whole_; ++c) {
+        simd::store(out + c * simd::kLanes, decode(row, c));
+      }
+      if (tail_ > 0) {
+        simd::store_first(out + whole_ * simd::kLanes, decode(row, whole_), tail_);
+      }
     }
   }
 
@@ -126,28 +157,62 @@ class ChunkReader final : public RowReader {
       const auto fold_strip = [&]<std::int64_t kChunks>(std::int64_t c, auto load, auto store) {
         std::array<simd::Floats, kChunks> sums;
         for (std::int64_t k = 0; k < kChunks; ++k) {
-          sums[k] = first == 0 ? simd::broadcast(start) : load(out + (c + k) * simd::kLanes);
+          sums[k] = first == 0 ? simd::broadcast(start) : load(out + (c + k) * simd::kLanes, k);
         }
         for (std::size_t i = 0; i < count; ++i) {
-          for (std::int64_t k = 0; k < kChunks; ++k) {
-            sums[k] = combine(sums[k], decode(rows[i], c + k), first + i);
+          if constexpr (kHasFour && kChunks % 4 == 0) {
+            for (std::int64_t k = 0; k < kChunks; k += 4) {
+              const std::array<simd::Floats, 4> values = decode.four(rows[i], c + k);
+              for (std::int64_t j = 0; j < 4; ++j) {
+                sums[k + j] = combine(sums[k + j], values[j], first + i);
+              }
+            }
+          } else {
+            for (std::int64_t k = 0; k < kChunks; ++k) {
+              sums[k] = combine(sums[k], decode(rows[i], c + k), first + i);
+            }
           }
         }
-        for (std::int64_t k = 0; k < kChunks; ++k) store(out + (c + k) * simd::kLanes, sums[k]);
+        for (std::int64_t k = 0; k < kChunks; ++k) {
+          store(out + (c + k) * simd::kLanes, sums[k], k);
+        }
       };
+      const auto load = [](const float* from, std::int64_t) { return simd::load(from); };
+      const auto store = [](float* to, simd::Floats sum, std::int64_t) { simd::store(to, sum); };
       std::int64_t c = 0;
       for (; c + kStrip <= whole_; c += kStrip) {
-        fold_strip.template operator()<kStrip>(c, simd::load, simd::store);
+        fold_strip.template operator()<kStrip>(c, load, store);
       }
       for (; c + kShortStrip <= whole_; c += kShortStrip) {
-        fold_strip.template operator()<kShortStrip>(c, simd::load, simd::store);
+        fold_strip.template operator()<kShortStrip>(c, load, store);
       }
-      for (; c < whole_; ++c) fold_strip.template operator()<1>(c, simd::load, simd::store);
-      if (tail_ > 0) {
-        fold_strip.template operator()<1>(
-            c, [this](const float* from) { return simd::load_first(from, tail_); },
-            [this](float* to, simd::Floats sum) { simd::store_first(to, sum, tail_); });
+      if constexpr (!kHasFour) {
+        for (; c < whole_; ++c) fold_strip.template operator()<1>(c, load, store);
       }
+      const std::int64_t left = dim() - c * simd::kLanes;
+      if (left > 0) {
+        constexpr std::int64_t kRest = kHasFour ? kShortStrip : 1;
+        const auto count = [left](std::int64_t k) {
+          return std::clamp<std::int64_t>(left - k * simd::kLanes, 0, simd::kLanes);
+        };
+        fold_strip.template operator()<kRest>(
+            c, [count](const float* from, std::int64_t k) { return load_some(from, count(k)); },
+            [count](float* to, simd::Floats sum, std::int64_t k) {
+              store_some(to, sum, count(k));
+            });
+      }
+    }
+  }
+
+  // Up to all lanes; an address beyond the row's end is not touched.
+  static simd::Floats load_some(const float* from, std::int64_t count) {
+    return count == simd::kLanes ? simd::load(from) : simd::load_first(from, count);
+  }
+  static void store_some(float* to, simd::Floats values, std::int64_t count) {
+    if (count == simd::kLanes) {
+      simd::store(to, values);
+    } else if (count > 0) {
+      simd::store_first(to, values, count);
     }
   }
 

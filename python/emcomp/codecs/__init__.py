@@ -14,6 +14,7 @@ from emcomp.codecs.floats import Float
 from emcomp.codecs.product import ProductQuantization
 from emcomp.codecs.residual import ResidualQuantization
 from emcomp.codecs.scalar_kmeans import KMeans
+from emcomp.codecs.trellis import Trellis
 from emcomp.codecs.uniform import Uniform
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "KMeans",
     "ProductQuantization",
     "ResidualQuantization",
+    "Trellis",
     "Uniform",
 ]

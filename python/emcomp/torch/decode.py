@@ -20,8 +20,10 @@ from emcomp.codecs.floats import Float
 from emcomp.codecs.product import ProductQuantization
 from emcomp.codecs.residual import ResidualQuantization
 from emcomp.codecs.scalar_kmeans import KMeans
+from emcomp.codecs.trellis import Trellis
 from emcomp.codecs.uniform import Uniform
 from emcomp.errors import InputError
+from emcomp.torch.decode_trellis import decode_trellis
 from emcomp.transforms.linear import LinearTransform, Transformed, split_tensors
 from emcomp.transforms.optimized_product import OptimizedProductQuantization
 
@@ -141,6 +143,16 @@ def _add_codewords(tensors: Tensors, bits: int, ids: torch.Tensor) -> torch.Tens
     for stage in range(1, len(codebooks)):
         rows += codebooks[stage][codes[:, stage]]
     return rows
+
+
+@decode.register
+def _(
+    codec: Trellis,  # noqa: ARG001
+    shape: tuple[int, int],  # noqa: ARG001
+    tensors: Tensors,
+    ids: torch.Tensor,
+) -> torch.Tensor:
+    return decode_trellis(tensors, select_rows(tensors["codes"], ids))
 
 
 @decode.register
