@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
+CAN_BUILD = "EMCOMP_LIBRARY_PREFIX" in os.environ or shutil.which("cmake")
 ROOT = Path(__file__).parents[2]
 ROWS, DIM = 300, 33
 WORDS = ["cat", "dog", "", "straße", b"\xff\xfe", *(f"word{i}" for i in range(ROWS - 5))]

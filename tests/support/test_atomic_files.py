@@ -1,10 +1,12 @@
 import errno
 import os
 import stat
+import time
 
 import pytest
 
-from emcomp._support.atomic_files import atomic_write
+from emcomp._support.atomic_files import TEMPORARY, atomic_write, temporary_folder
+from emcomp._support.locks import lock
 from emcomp.errors import InputError
 
 
@@ -77,3 +79,48 @@ def test_a_folder_is_not_replaced(tmp_path):
         pass
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "no" / "file"):
         pass
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_the_temporary_file_is_never_more_readable(tmp_path, mode):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    created = []
+    opened = os.open
+
+    def watching(name, *rest, **options):
+        descriptor = opened(name, *rest, **options)
+        if str(name).endswith(".tmp"):
+            created.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return descriptor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", watching)
+        with atomic_write(path) as file:
+            file.write(b"new")
+            (temporary,) = tmp_path.glob(f"{TEMPORARY}*")
+            assert stat.S_IMODE(temporary.stat().st_mode) == mode
+    assert created
+    assert all(found & ~mode == 0 for found in created)
+
+
+def test_only_what_dead_writers_left_is_removed(tmp_path):
+    names_of = {}
+    for name, age, hold in [("dead", 3600, False), ("young", 0, False), ("alive", 3600, True)]:
+        path = tmp_path / f"{TEMPORARY}{name}.tmp"
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - age,) * 2)
+        names_of[name] = path
+        if hold:
+            held = path.open("rb")
+            assert lock(held.fileno())
+    with temporary_folder(tmp_path) as folder:
+        os.utime(folder, (0, 0))
+        with atomic_write(tmp_path / "a"):
+            pass
+        assert folder.is_dir()
+    held.close()
+    assert not names_of["dead"].exists()
+    assert names_of["young"].exists()
+    assert names_of["alive"].exists()

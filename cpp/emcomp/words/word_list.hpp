@@ -16,10 +16,19 @@ struct WordList {
   std::span<const std::uint64_t> offsets;  // one for each word, and the end of the last
 
   std::int64_t size() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
-  std::string_view operator[](std::int64_t index) const;
+  std::string_view operator[](std::int64_t index) const {
+    if (index < 0 || index >= size()) throw_no_word(index);
+    const std::uint64_t begin = offsets[static_cast<std::size_t>(index)];
+    const std::uint64_t end = offsets[static_cast<std::size_t>(index) + 1];
+    if (begin > end || end > bytes.size()) throw_outside(index);
+    return {reinterpret_cast<const char*>(bytes.data()) + begin, end - begin};
+  }
 
   // Whether the offsets go from 0 to the number of bytes and never fall.
   bool is_sound() const;
+
+  [[noreturn]] void throw_no_word(std::int64_t index) const;
+  [[noreturn]] void throw_outside(std::int64_t index) const;
 };
 
 // Words that are being collected.
