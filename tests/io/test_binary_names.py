@@ -119,18 +119,3 @@ def test_a_newline_after_some_vectors_only_is_an_error(tmp_path):
     path.write_bytes(b"90 20\n" + b"".join(row.rstrip(b"\n") for row in rows)[:-3])
     with pytest.raises(CorruptFileError, match=r"inside vector 89"):
         emcomp.read_vectors(path)
-
-
-def test_files_of_gensim(tmp_path):
-    gensim = pytest.importorskip("gensim.models")
-    X, words = table(60, 25), names(60)
-    keyed = gensim.KeyedVectors(25)
-    keyed.add_vectors(words, X)
-    path = tmp_path / "vectors.bin"
-    keyed.save_word2vec_format(str(path), binary=True)
-    same(path, X, words)
-    keyed.save(str(tmp_path / "vectors.kv"))
-    with pytest.raises(FormatError, match=r"a pickle, .*format='gensim'"):
-        emcomp.read_vectors(tmp_path / "vectors.kv")
-    read = emcomp.read_vectors(tmp_path / "vectors.kv", format="gensim")
-    assert (read.words.tolist(), read.vectors.tobytes()) == (words, X.tobytes())

@@ -11,7 +11,9 @@ from emcomp.errors import FormatError, InputError
 from tests.helpers.real_data import DATA
 
 CASES = Path(os.environ.get("EMCOMP_CASES", str(DATA.parent / "cases")))
-pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="no examples at hand")
+pytestmark = pytest.mark.skipif(
+    not CASES.is_dir(), reason="needs EMCOMP_DATA, with the examples beside it"
+)
 
 
 @pytest.mark.parametrize(

@@ -213,25 +213,6 @@ def test_csv(file, kind, end):
     assert source.words(11, 9).tolist() == words[11:20]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_csv_of_pandas(tmp_path, threads):
-    pandas = pytest.importorskip("pandas")
-    X = table(3000, 6)
-    words = [f'the "{i}", quoted' if i % 3 else f"w{i}" for i in range(3000)]
-    path = tmp_path / "x.csv"
-    pandas.DataFrame(X, index=words).to_csv(path)
-    read = emcomp.read_vectors(path, threads=threads)
-    assert read.words.tolist() == words
-    assert np.array_equal(read.vectors, X)
-    frame = pandas.DataFrame(X, columns=[f"d{i}" for i in range(6)])
-    frame.insert(0, "count", range(3000))
-    frame.insert(0, "word", words)
-    frame.to_csv(path)
-    read = emcomp.read_vectors(path, threads=threads)  # a row number, a count, and numbered columns
-    assert read.words.tolist() == words
-    assert np.array_equal(read.vectors, X)
-
-
 def test_words_after_the_numbers_and_quotes_in_them(file):
     read = emcomp.read_vectors(file(b'0.5,1.5,"a ""b"", c"\n2.5,3.5,d\n'))
     assert read.words.tolist() == ['a "b", c', "d"]

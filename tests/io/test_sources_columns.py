@@ -284,16 +284,3 @@ def test_folders_of_datasets(tmp_path):
     (tmp_path / "a" / "state.json").write_text('{"_data_files": [{"filename": "../x"}]}')
     with pytest.raises(FormatError):
         emcomp.open_source(tmp_path / "a")
-
-
-def test_a_folder_that_the_datasets_library_saved(tmp_path):
-    datasets = pytest.importorskip("datasets")
-    X = table(60, 4)
-    rows = {"v": list(X), "word": [f"w{i}" for i in range(60)]}
-    saved = datasets.Dataset.from_dict(rows)
-    saved.save_to_disk(tmp_path / "a", num_shards=2)
-    read = emcomp.read_vectors(tmp_path / "a")
-    assert np.array_equal(read.vectors.astype(np.float32), X)
-    assert read.words == rows["word"]
-    saved.select([5, 3, 7]).save_to_disk(tmp_path / "b")
-    assert emcomp.read_vectors(tmp_path / "b").words == ["w5", "w3", "w7"]

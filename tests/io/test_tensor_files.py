@@ -183,32 +183,6 @@ def test_mutated_checkpoints_give_errors_of_ours(file, data):
         emcomp.read_vectors(file(content))
 
 
-def test_checkpoints_of_torch(tmp_path):
-    torch = pytest.importorskip("torch")
-    path = tmp_path / "x.pt"
-    weight = torch.from_numpy(X.copy())
-    model = torch.nn.Sequential(torch.nn.Embedding(40, 8), torch.nn.Linear(8, 3))
-    with torch.no_grad():
-        model[0].weight.copy_(weight)
-    optimizer = torch.optim.Adam(model.parameters())
-    model(torch.arange(4)).sum().backward()
-    optimizer.step()
-    rows = model[0].weight.detach().numpy().copy()
-    torch.save(model.state_dict(), path)
-    same(path, rows, tensor="0.weight")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, path)
-    same(path, rows, tensor="model.0.weight")
-    for saved in (weight, {"embedding.weight": weight.bfloat16()}, [torch.nn.Parameter(weight)]):
-        torch.save(saved, path)
-        assert emcomp.read_vectors(path).shape == (40, 8)
-    torch.save(model, path)
-    with pytest.raises(FormatError, match=r"uses torch\.nn\.modules\S+, which is more than"):
-        emcomp.read_vectors(path)
-    torch.save(weight, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(FormatError, match=r"form before 1\.6"):
-        emcomp.read_vectors(path)
-
-
 # ---- static models
 
 
@@ -294,44 +268,7 @@ def test_gguf(file):
             emcomp.read_vectors(file(whole[:end]))
 
 
-def test_gguf_of_its_own_library(tmp_path):
-    library = pytest.importorskip("gguf")
-    path = tmp_path / "x.gguf"
-    writer = library.GGUFWriter(str(path), "bert")
-    writer.add_token_list(words_for(40))
-    writer.add_tensor("token_embd.weight", X)
-    writer.add_tensor("other", X[:3])
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    same(path)
-    assert emcomp.read_vectors(path).words.tolist() == words_for(40)
-
-
 # ---- HDF5
-
-
-def test_hdf5(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    path = tmp_path / "x.h5"
-    with h5py.File(path, "w") as out:
-        out["model/vectors"] = X
-        out["model/words"] = words_for(40)
-        out["ids"] = np.arange(40)
-    same(path)
-    assert emcomp.read_vectors(path).words.tolist() == words_for(40)
-    assert emcomp.open_source(path).words(3, 2).tolist() == words_for(40)[3:5]
-    with h5py.File(path, "a") as out:
-        out["other"] = X[:3]
-    with pytest.raises(FormatError, match=r"several tables; name one with tensor=: 'ids'"):
-        emcomp.read_vectors(path)
-    same(path, tensor="model/vectors")
-    with pytest.raises(InputError, match="no table 'ids' of float numbers"):
-        emcomp.read_vectors(path, tensor="ids")
-    path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(CorruptFileError, match="the HDF5 file cannot be read"):
-        emcomp.read_vectors(path)
 
 
 def test_hdf5_without_its_library(file, monkeypatch):

@@ -4,7 +4,6 @@ import bz2
 import contextlib
 import gc
 import gzip
-import importlib.util
 import io
 import lzma
 import pickle
@@ -25,10 +24,6 @@ from tests.helpers.source_files import KINDS, fasttext_of, table, text_of, words
 
 X, WORDS = table(300, 6), words_for(300)
 STREAMS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-if importlib.util.find_spec("zstandard"):
-    import zstandard
-
-    STREAMS["zst"] = zstandard.ZstdCompressor().compress
 
 
 def zipped(members, compression=zipfile.ZIP_DEFLATED):
