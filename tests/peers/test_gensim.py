@@ -330,9 +330,9 @@ def test_selection_and_writing_take_keyed_vectors(pair, tmp_path):
     plain, ours = pair
     best = emcomp.select(plain, "8x", ["uniform:3", "uniform:2"])
     assert list(best.table.words) == plain.index_to_key
-    for vectors, name in ((plain, "plain"), (ours, "ours")):
+    for vectors, name in ((plain, "plain.txt"), (ours, "ours.txt")):
         emcomp.write_vectors(tmp_path / name, vectors)
-    assert (tmp_path / "ours").read_bytes() == (tmp_path / "plain").read_bytes()
+    assert (tmp_path / "ours.txt").read_bytes() == (tmp_path / "plain.txt").read_bytes()
 
 
 def test_import_refuses_keys_that_are_no_strings():
