@@ -33,6 +33,7 @@ CODECS = [
     "whiten+kmeans:3",
     "principal+allocate:3",
     "trellis:2(rounds=2)",
+    "trellis:2(rounds=1,classes=auto)",
     "trellis:2.3(rounds=2,sample=100,widths=column)",
     "autoencoder:4(epochs=1)+uniform:4",
     "autoencoder:4(epochs=1,activation=elu,sample=500)",

@@ -88,8 +88,8 @@ def write_shard(
     return shard._replace(file=path.name, checksum=digest)
 
 
-def read_shard(path: Path, fit: str) -> tuple[Shard, dict[str, NDArray[Any]]]:
-    """A shard and its tensors, mapped.
+def read_shard(path: Path, fit: str, codec: Codec) -> tuple[Shard, dict[str, NDArray[Any]]]:
+    """A shard of a table of this codec and its tensors, mapped.
 
     Raises:
         FormatError: naming the shard, if it is missing, or of another fit.
@@ -101,7 +101,8 @@ def read_shard(path: Path, fit: str) -> tuple[Shard, dict[str, NDArray[Any]]]:
         raise FormatError(f"the shard {path} was encoded with another fit than the rest")
     tensors = {name: opened.tensor(name) for name in opened.names}
     for name, tensor in tensors.items():
-        if tensor.ndim == 0 or len(tensor) != fields["rows"]:
+        of_rows = name not in codec.ragged_tensors
+        if tensor.ndim == 0 or (of_rows and len(tensor) != fields["rows"]):
             raise CorruptFileError(f"{path}: tensor {name!r} has not {fields['rows']} rows")
     if not tensors:
         raise CorruptFileError(f"{path}: the shard has no tensors")
