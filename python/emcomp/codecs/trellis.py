@@ -185,11 +185,12 @@ class Trellis(Codec):
         """
         return self.restore(source.shape[1], fit_tensors(self, source, engine), NOTHING)
 
-    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
         """To check the rows, for the mean, for squares and lengths, for the sample and classes."""
-        passes = 2 + (self.centre == "mean")
-        passes += 2 if self.ragged else self.rounds > 0
-        return passes, passes
+        passes = 2 + (self.centre == "mean") + self.ragged
+        sampled = self.ragged or self.rounds > 0
+        few = shape[0] <= (CLASS_SAMPLE if self.ragged else self.sample)  # read as a whole
+        return passes + (sampled and not few), passes + sampled
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
         """The sample."""
