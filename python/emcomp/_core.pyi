@@ -493,6 +493,8 @@ class AutoencoderTrainer:
 LENGTH_BINS: int
 LENGTH_OCTAVES: int
 
+RECORD_ROWS: int
+
 class TrellisCode:
     def __init__(
         self,
@@ -504,15 +506,44 @@ class TrellisCode:
         gains: NDArray[np.float32],
     ) -> None: ...
     @property
-    def row_bytes(self) -> int: ...
+    def row_lengths(self) -> list[int]: ...
     def limits(self) -> NDArray[np.float32]: ...
     def encode(
-        self, rows: NDArray[Any], reach: int, packed: NDArray[np.uint8], threads: int
+        self,
+        rows: NDArray[Any],
+        classes: NDArray[np.uint8] | None,
+        reach: int,
+        packed: NDArray[np.uint8],
+        threads: int,
     ) -> None: ...
     def sums(
-        self, rows: NDArray[Any], reach: int, threads: int
+        self,
+        rows: NDArray[Any],
+        classes: NDArray[np.uint8] | None,
+        reach: int,
+        class_weights: NDArray[np.float64],
+        threads: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
+class TrellisClasses:
+    def __init__(
+        self, ends: NDArray[np.int64], prices: NDArray[np.float64], costs: NDArray[np.float64]
+    ) -> None: ...
+    def choose(
+        self, rows: NDArray[Any], offset: NDArray[np.float32] | None, threads: int
+    ) -> NDArray[np.uint8]: ...
+    def add_sums(
+        self,
+        rows: NDArray[Any],
+        offset: NDArray[np.float32] | None,
+        power: float,
+        threads: int,
+        squares: NDArray[np.float64],
+        counts: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> None: ...
+
+def row_places(classes: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.uint8]: ...
 def stored_trellis_code(
     codec: str,
     widths: NDArray[np.uint8],

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp._support.threads import resolve_threads
-from emcomp.codecs.base import Codec, Tensors, allocate, parse_codec
+from emcomp.codecs.base import Codec, Tensors, parse_codec
 from emcomp.compression.compressing import make_vocabulary
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
@@ -84,6 +84,11 @@ class Compressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         engine = Engine(resolve_threads(self.threads))
         rows = validate_data(self, X, dtype=_DTYPES)
         codec.check(rows.shape)
+        if codec.ragged_tensors and self.output == "codes":
+            raise InputError(
+                f"codec {codec} makes rows of different lengths, which no array of codes has; use "
+                "output='rows' or a codec whose rows are as long"
+            )
         self.codec_ = codec.resolved(rows.shape)
         fitted = self.codec_.fit(as_source(rows), engine)
         self.fitted_codec_ = fitted.for_other_rows()
@@ -149,9 +154,7 @@ class Compressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return self._table(tensors, len(packed), words)
 
     def _encode(self, block: Block, threads: int) -> dict[str, NDArray[Any]]:
-        tensors = allocate(self.fitted_codec_.row_tensors, len(block.rows))
-        self.fitted_codec_.encode(block, tensors, threads)
-        return tensors
+        return self.fitted_codec_.encode_rows(block, threads)
 
     def _table(
         self, tensors: Tensors, rows: int, words: Iterable[str | bytes] | None = None

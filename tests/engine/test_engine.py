@@ -7,7 +7,7 @@ import pytest
 
 import emcomp
 from emcomp import _core
-from emcomp.codecs.base import allocate, parse_codec
+from emcomp.codecs.base import parse_codec
 from emcomp.engine import base as engine
 from emcomp.engine.base import Engine, MergeTree, part_rows, parts
 from emcomp.io.sources.base import Block, as_source
@@ -33,6 +33,7 @@ CODECS = [
     "whiten+kmeans:3",
     "principal+allocate:3",
     "trellis:2(rounds=2)",
+    "trellis:2(rounds=1,classes=auto)",
     "trellis:2.3(rounds=2,sample=100,widths=column)",
     "autoencoder:4(epochs=1)+uniform:4",
     "autoencoder:4(epochs=1,activation=elu,sample=500)",
@@ -93,9 +94,7 @@ def test_a_fitted_codec_is_its_tensors(codec):
     for first, count in [(0, 1000), (700, 300)]:
         results = []
         for one in (fitted, again):
-            out = allocate(one.row_tensors, count)
-            one.encode(Block(first, X[first : first + count]), out, 2)
-            results.append(out)
+            results.append(one.encode_rows(Block(first, X[first : first + count]), 2))
         for name, tensor in results[0].items():
             assert np.array_equal(tensor, results[1][name]), name
 

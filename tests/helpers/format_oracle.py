@@ -302,13 +302,25 @@ def decoded(
         steps = has("steps", "F32", 4, shared=True)
         if stage.choice("centre", "mean", "none") == "mean":
             has("offset", "F32", dim, shared=True)
-        widths = has("widths", "U8", dim).astype(int)
-        scales = has("scales", "U8", dim).astype(int)
+        need("widths" in tensors and len(tensors["widths"].shape) == 2, NotATableError)
+        classes = tensors["widths"].shape[0]
+        need(1 <= classes <= 16, NotATableError)
+        widths = has("widths", "U8", classes, dim).astype(int)
+        scales = has("scales", "U8", classes, dim).astype(int)
         low, step, base = (int(number) for number in has("grid", "I64", 3))
         window = half.bit_length()
-        row_bytes = -(-int(widths.sum()) // 8)
-        need(widths.max() <= min(8, window) and 8 * row_bytes >= window, NotATableError)
-        has("codes", "U8", rows, 1 + row_bytes)
+        row_bytes = -(-widths.sum(axis=1) // 8)
+        need(widths.max() <= min(8, window), NotATableError)
+        without = (row_bytes == 0) & (classes > 1)
+        need(np.all(without | (8 * row_bytes >= window)), NotATableError)
+        if classes == 1:
+            has("codes", "U8", rows, 1 + int(row_bytes[0]))
+        else:
+            for name in ("codes", "unused"):
+                need(name in tensors and len(tensors[name].shape) == 1, NotATableError)
+                found = has(name, "U8", *tensors[name].shape)
+            need(not found.any(), NotATableError)
+            has("places", "U8", -(-rows // 112), 64)
         need(max(abs(low), abs(base), step) < 2**16 and step >= 0, NotATableError)
         need(low + 254 * step < 64 * 128, NotATableError)
         with np.errstate(all="ignore"):

@@ -33,6 +33,7 @@ CODECS = [
     "dccl:2x4(epochs=1)",
     "allocate:2.5",
     "trellis:1.5(rounds=0,widths=column)",
+    "trellis:2(rounds=0,classes=3)",
     "rotate+trellis:2(rounds=0,window=10,centre=none)",
     "float:16",
     "svd:4+rotate(scales=row)+pq:2x3",

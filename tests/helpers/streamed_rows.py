@@ -18,6 +18,7 @@ CODECS = [
     "whiten+kmeans:3",
     "principal+allocate:3",
     "trellis:2(rounds=2,sample=300)",
+    "principal(0.0,scales=none)+trellis:2(rounds=1,sample=300,classes=4)",
     "rotate+trellis:1.5(window=10,widths=column,rounds=2,sample=300)",
     "direction:5",
     "autoencoder:4(epochs=1,sample=500)+kmeans:3",

@@ -19,22 +19,55 @@ def power(sixty_fourths: NDArray[Any]) -> NDArray[np.float32]:
     return np.ldexp(np.float32(2.0 ** (rest / 64)), octaves)
 
 
-class Code:
-    """What the tensors of a table say about its codes."""
+def places(tensors: Any, rows: int) -> list[tuple[int, int]]:
+    """Where each row begins in the codes, and its class."""
+    found = []
+    lengths = row_lengths(tensors)
+    for row in range(rows):
+        record = tensors["places"][row // 112]
+        if row % 112 == 0:
+            first = int.from_bytes(record[:8].tobytes(), "little")
+        row_class = int(record[8 + row % 112 // 2]) >> 4 * (row % 2) & 15
+        found.append((first, row_class))
+        first += lengths[row_class]
+    return found
 
-    def __init__(self, tensors: Any) -> None:
+
+def row_lengths(tensors: Any) -> list[int]:
+    """Bytes of the rows of each class."""
+    bits = tensors["widths"].astype(int).sum(axis=1)
+    return [1 - (-int(b) // 8) if b else 0 for b in bits]
+
+
+def decode_classes(tensors: Any, rows: int) -> NDArray[np.float32]:
+    """Rows of several classes."""
+    codes = [Code(tensors, c) for c in range(len(tensors["widths"]))]
+    found = []
+    for (first, c), length in ((p, row_lengths(tensors)[p[1]]) for p in places(tensors, rows)):
+        if length:
+            found.append(codes[c].decode(tensors["codes"][None, first : first + length])[0])
+        else:
+            found.append(codes[c].offset)
+    return np.array(found)
+
+
+class Code:
+    """What the tensors of a table say about the codes of rows of a class."""
+
+    def __init__(self, tensors: Any, row_class: int = 0) -> None:
         low, step, scale_low = (int(number) for number in tensors["grid"])
-        self.widths = tensors["widths"].astype(int)
+        self.widths = tensors["widths"][row_class].astype(int)
+        scale_codes = tensors["scales"][row_class].astype(np.int64)
         self.dim = self.widths.size
         narrow = tensors["tables"].view(np.int8).astype(np.float32)
         half = np.concatenate([narrow, tensors["wide_tables"].astype(np.float32)])
         self.tables = np.concatenate([half, -half[:, ::-1]], axis=1)
         self.window = int(np.log2(self.tables.shape[1]))
         self.gains = np.concatenate([np.zeros(1, np.float32), power(low + step * np.arange(255))])
-        scales = power(4 * (scale_low + tensors["scales"].astype(np.int64)))
+        scales = power(4 * (scale_low + scale_codes))
         steps = np.concatenate([tensors["steps"], np.ones(WIDEST - 4, np.float32)])
         self.factors = np.where(
-            tensors["scales"] > 0, steps[np.maximum(self.widths, 1) - 1] * scales, np.float32(0)
+            scale_codes > 0, steps[np.maximum(self.widths, 1) - 1] * scales, np.float32(0)
         )
         self.offset = tensors.get("offset", np.zeros(self.dim, np.float32))
         self.firsts = np.cumsum(self.widths) - self.widths

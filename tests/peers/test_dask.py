@@ -35,6 +35,7 @@ CODECS = [
     "rotate(scales=row)+kmeans:3",
     "whiten+kmeans:3",
     "trellis:2(rounds=2,sample=300)",
+    "trellis:2(rounds=1,classes=3)",
     "direction:5",
     "autoencoder:5(epochs=1)+uniform:4",
 ]

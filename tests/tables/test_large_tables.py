@@ -31,7 +31,7 @@ def test_large_tables_in_shards(tmp_path):
     for number, end in enumerate([[3, 1], [2, 0], [1, 2]]):
         codes = np.lib.format.open_memmap(tmp_path / f"{number}.npy", "w+", np.uint8, (MANY, 1))
         codes[-2:, 0] = end
-        shards.append({"codes": codes})
+        shards.append((len(codes), {"codes": codes}))
     codec = emcomp.parse_codec("uniform:2")
     steps = np.ones(1, np.float32)
     table = ShardedEmbedding(codec, (3 * MANY, 1), {"steps": steps}, shards, None, {})

@@ -15,53 +15,61 @@ namespace {
 // One row after another, for one thread.
 class RowCoder {
  public:
-  RowCoder(const TrellisCode& code, const TrellisSteps& steps)
+  RowCoder(const TrellisCode& code, const std::vector<TrellisSteps>& steps)
       : code_(code),
-        search_(steps),
+        steps_(steps),
+        search_(code),
         row_(static_cast<std::size_t>(code.dim())),
         entries_(row_.size() + 1),
         windows_(row_.size() + 1) {}
 
-  // Finds the windows of a row. Returns the code of its gain, that of its root mean square.
-  std::uint8_t find(const float* row) {
+  // Finds the windows of a row of a class. Returns the code of its gain, that of its root mean
+  // square, or 0 where there is nothing to code.
+  std::uint8_t find(const float* row, std::size_t row_class) {
+    layout_ = &code_.layouts[row_class];
+    if (layout_->row_bytes() == 0) return 0;
     double sum = 0.0;
     for (std::size_t c = 0; c < row_.size(); ++c) {
       row_[c] = code_.offset.empty() ? row[c] : row[c] - code_.offset[c];
       sum += double{row_[c]} * double{row_[c]};
     }
-    std::uint8_t gain = code_.gain_code(std::sqrt(sum / static_cast<double>(row_.size())));
-    if (gain == 0 && sum > 0.0) gain = 1;
-    if (gain == 0) return 0;
+    if (sum == 0.0) return 0;
+    const double length = std::sqrt(sum / static_cast<double>(row_.size()));
+    const std::uint8_t gain = std::max<std::uint8_t>(code_.gain_code(length), 1);
     const float inverse = 1.0f / code_.gains[gain];
     for (std::size_t c = 0; c < row_.size(); ++c) entries_[c] = row_[c] * inverse;
-    search_.search(entries_.data(), windows_.data());
+    search_.search(steps_[row_class], entries_.data(), windows_.data());
     return gain;
   }
 
-  // Encodes a row.
-  void encode(const float* row, std::uint8_t* packed) {
-    std::memset(packed, 0, static_cast<std::size_t>(code_.row_bytes()));
-    if (find(row) == 0) return;
+  // Encodes a row into bytes that are zero.
+  void encode(const float* row, std::size_t row_class, std::uint8_t* packed) {
+    if (find(row, row_class) == 0) return;
     packed[0] = best_gain();
     if (packed[0] != 0) pack(packed + kGainBytes);
   }
 
   // Calls visit(column, table entry, value in the table's units, weight) for each entry.
   template <class Visit>
-  void learn(const float* row, Visit visit) {
-    const std::uint8_t gain = find(row);
+  void learn(const float* row, std::size_t row_class, Visit visit) {
+    const std::uint8_t gain = find(row, row_class);
     if (gain == 0) return;
     for (std::int64_t c = 0; c < code_.dim(); ++c) {
       const auto at = static_cast<std::size_t>(c);
-      if (code_.factors[at] <= 0.0f) continue;
-      const double scale = double{code_.factors[at]} * double{code_.gains[gain]};
-      visit(c, entry_of(c), double{row_[at]} / scale, scale * scale);
+      if (layout_->factors[at] <= 0.0f) continue;
+      const double scale = double{layout_->factors[at]} * double{code_.gains[gain]};
+      const float* entry = table_of(c) + place_of(c);
+      visit(static_cast<std::size_t>(entry - code_.tables.data()), double{row_[at]} / scale,
+            scale * scale);
     }
   }
 
  private:
-  std::size_t entry_of(std::int64_t column) const {
-    return windows_[static_cast<std::size_t>(column)] ^ code_.flip(column);
+  const float* table_of(std::int64_t column) const {
+    return code_.table(layout_->widths[static_cast<std::size_t>(column)]);
+  }
+  std::size_t place_of(std::int64_t column) const {
+    return windows_[static_cast<std::size_t>(column)] ^ layout_->flip(column, code_.states());
   }
 
   // The code of the gain of least squared error, given the windows.
@@ -70,9 +78,8 @@ class RowCoder {
     double square = 0.0;
     for (std::int64_t c = 0; c < code_.dim(); ++c) {
       const auto at = static_cast<std::size_t>(c);
-      if (code_.factors[at] <= 0.0f) continue;
-      const double value =
-          double{code_.table(code_.widths[at])[entry_of(c)]} * double{code_.factors[at]};
+      if (layout_->factors[at] <= 0.0f) continue;
+      const double value = double{table_of(c)[place_of(c)]} * double{layout_->factors[at]};
       product += value * double{row_[at]};
       square += value * value;
     }
@@ -83,7 +90,7 @@ class RowCoder {
     std::uint32_t pending = 0;
     int pending_bits = 0;
     for (std::size_t c = 0; c < windows_.size(); ++c) {
-      const int width = c < row_.size() ? code_.widths[c] : code_.spare_bits();
+      const int width = c < row_.size() ? layout_->widths[c] : layout_->spare_bits();
       if (width == 0) continue;
       pending |= (windows_[c] & ((1u << width) - 1u)) << pending_bits;
       for (pending_bits += width; pending_bits >= 8; pending_bits -= 8, pending >>= 8) {
@@ -93,33 +100,56 @@ class RowCoder {
   }
 
   const TrellisCode& code_;
+  const std::vector<TrellisSteps>& steps_;
   TrellisSearch search_;
-  std::vector<float> row_;  // less the offset
+  const TrellisLayout* layout_ = nullptr;  // of the row that is looked at
+  std::vector<float> row_;                 // less the offset
   std::vector<float> entries_;
   std::vector<std::uint16_t> windows_;
 };
 
-constexpr std::int64_t kRowsOfTask = 16;  // rows of a task: a few milliseconds
+std::vector<TrellisSteps> steps_of_classes(const TrellisCode& code, std::int64_t reach) {
+  std::vector<TrellisSteps> steps;
+  steps.reserve(code.layouts.size());
+  for (const TrellisLayout& layout : code.layouts) steps.emplace_back(code, layout, reach);
+  return steps;
+}
+
+constexpr std::int64_t kRowsOfTask = 16;  // a few milliseconds
 
 }  // namespace
 
-void encode_trellis(const base::MatrixView& matrix, const TrellisCode& code, std::int64_t reach,
+void encode_trellis(const ClassifiedRows& rows, const TrellisCode& code, std::int64_t reach,
                     std::uint8_t* packed, int threads) {
-  const TrellisSteps steps(code, reach);
-  const std::int64_t row_bytes = code.row_bytes();
+  const std::vector<TrellisSteps> steps = steps_of_classes(code, reach);
+  const base::MatrixView& matrix = rows.rows;
+  constexpr std::int64_t kTask = base::kBlockRows / 4;
+  std::vector<std::int64_t> starts;  // of tasks
+  std::int64_t end = 0;
+  std::vector<std::int64_t> lengths;
+  for (const TrellisLayout& layout : code.layouts) lengths.push_back(layout.row_bytes());
+  for (std::int64_t r = 0; r < matrix.rows; ++r) {
+    if (r % kTask == 0) starts.push_back(end);
+    end += lengths[rows.class_of(r)];
+  }
+  std::memset(packed, 0, static_cast<std::size_t>(end));
   base::parallel_blocks(
-      matrix.rows, base::kBlockRows / 4, threads, [&](std::int64_t begin, std::int64_t end) {
+      matrix.rows, kTask, threads, [&](std::int64_t begin, std::int64_t task_end) {
         RowCoder coder(code, steps);
         std::vector<float> scratch(matrix.is_plain() ? 0 : static_cast<std::size_t>(matrix.dim));
-        for (std::int64_t r = begin; r < end; ++r) {
-          coder.encode(base::rows_as_float(matrix, r, 1, scratch.data()), packed + r * row_bytes);
+        std::uint8_t* to = packed + starts[static_cast<std::size_t>(begin / kTask)];
+        for (std::int64_t r = begin; r < task_end; ++r) {
+          const std::size_t row_class = rows.class_of(r);
+          coder.encode(base::rows_as_float(matrix, r, 1, scratch.data()), row_class, to);
+          to += lengths[row_class];
         }
       });
 }
 
-void add_trellis_sums(const base::MatrixView& matrix, const TrellisCode& code, std::int64_t reach,
-                      const TrellisSums& sums, int threads) {
-  const TrellisSteps steps(code, reach);
+void add_trellis_sums(const ClassifiedRows& rows, const TrellisCode& code, std::int64_t reach,
+                      std::span<const double> class_weights, const TrellisSums& sums, int threads) {
+  const std::vector<TrellisSteps> steps = steps_of_classes(code, reach);
+  const base::MatrixView& matrix = rows.rows;
   struct Entry {
     std::size_t place;
     double value;
@@ -140,12 +170,12 @@ void add_trellis_sums(const base::MatrixView& matrix, const TrellisCode& code, s
         scratch.entries.clear();
         const std::int64_t end = std::min((task + 1) * kRowsOfTask, matrix.rows);
         for (std::int64_t r = task * kRowsOfTask; r < end; ++r) {
+          const std::size_t row_class = rows.class_of(r);
           scratch.coder.learn(
-              base::rows_as_float(matrix, r, 1, scratch.row.data()),
-              [&](std::int64_t column, std::size_t entry, double value, double weight) {
-                const float* table = code.table(code.widths[static_cast<std::size_t>(column)]);
-                const auto place = static_cast<std::size_t>(table - code.tables.data()) + entry;
-                scratch.entries.push_back({.place = place, .value = value, .weight = weight});
+              base::rows_as_float(matrix, r, 1, scratch.row.data()), row_class,
+              [&](std::size_t place, double value, double weight) {
+                scratch.entries.push_back(
+                    {.place = place, .value = value, .weight = weight * class_weights[row_class]});
               });
         }
       },

@@ -39,16 +39,12 @@ inline float power_of_two_64ths(std::int64_t index) {
   return std::ldexp(kFractions[static_cast<std::size_t>(index & 63)], static_cast<int>(index >> 6));
 }
 
-struct TrellisCode {
-  int window = 0;                       // bits, at most as many as a row has
-  std::vector<std::uint8_t> widths;     // of the columns
-  std::vector<float> factors;           // of the columns' table values; 0 for columns left out
-  std::vector<float> offset;            // of the columns; empty for none
-  std::vector<float> tables;            // [kWidestTrellis, 2^window], of widths 1, 2, ...
-  std::array<float, kGainCodes> gains;  // of the rows, ascending from 0
+// How the bits of rows are shared out among their columns.
+struct TrellisLayout {
+  std::vector<std::uint8_t> widths;  // of the columns
+  std::vector<float> factors;        // of the columns' table values; 0 for columns left out
 
   std::int64_t dim() const { return static_cast<std::int64_t>(widths.size()); }
-  std::int64_t states() const { return std::int64_t{1} << window; }
 
   // Bits of the columns.
   std::int64_t own_bits() const {
@@ -59,17 +55,29 @@ struct TrellisCode {
   // Bits of a row: whole bytes. Those that are no column's own end it.
   std::int64_t code_bits() const { return (own_bits() + 7) / 8 * 8; }
   int spare_bits() const { return static_cast<int>(code_bits() - own_bits()); }
-  std::int64_t row_bytes() const { return kGainBytes + code_bits() / 8; }
+  // Rows without bits have no gain either.
+  std::int64_t row_bytes() const { return own_bits() == 0 ? 0 : kGainBytes + code_bits() / 8; }
+
+  // What is flipped in the window of a column without bits.
+  std::uint32_t flip(std::int64_t column, std::int64_t states) const {
+    if (widths[static_cast<std::size_t>(column)] > 0) return 0;
+    return static_cast<std::uint32_t>(1 + column * 613 % (states - 1));
+  }
+};
+
+struct TrellisCode {
+  int window = 0;                       // bits, at most as many as a row has that has any
+  std::vector<TrellisLayout> layouts;   // of the classes of rows
+  std::vector<float> offset;            // of the columns; empty for none
+  std::vector<float> tables;            // [kWidestTrellis, 2^window], of widths 1, 2, ...
+  std::array<float, kGainCodes> gains;  // of the rows, ascending from 0
+
+  std::int64_t dim() const { return layouts.front().dim(); }
+  std::int64_t states() const { return std::int64_t{1} << window; }
 
   // The table of columns of this width.
   const float* table(int width) const {
     return tables.data() + (std::max(width, 1) - 1) * states();
-  }
-
-  // What is flipped in the window of a column without bits.
-  std::uint32_t flip(std::int64_t column) const {
-    if (widths[static_cast<std::size_t>(column)] > 0) return 0;
-    return static_cast<std::uint32_t>(1 + column * 613 % (states() - 1));
   }
 
   // The code of the gain nearest to this one, the smaller one of two equally near.
@@ -77,8 +85,9 @@ struct TrellisCode {
     const auto above = std::lower_bound(gains.begin() + 1, gains.end(), gain,
                                         [](float a, double b) { return double{a} < b; });
     auto code = static_cast<std::size_t>(above - gains.begin());
-    if (code == gains.size() || gain - double{gains[code - 1]} <= double{gains[code]} - gain)
+    if (code == gains.size() || gain - double{gains[code - 1]} <= double{gains[code]} - gain) {
       --code;
+    }
     return static_cast<std::uint8_t>(code);
   }
 };

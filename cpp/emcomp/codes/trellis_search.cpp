@@ -117,40 +117,43 @@ void step_in_place(float* costs, std::size_t states, const float* table, std::ui
 
 }  // namespace
 
-TrellisSteps::TrellisSteps(const TrellisCode& code, std::int64_t reach) : code_(code) {
+TrellisSteps::TrellisSteps(const TrellisCode& code, const TrellisLayout& layout, std::int64_t reach)
+    : states_(static_cast<std::size_t>(code.states())) {
   // Errors are weighed such that one of the expected size costs about 1.
   double expected = 0.0;
   std::int64_t live = 0;
-  if (const int spare = code.spare_bits(); spare > 0) {
-    steps_.push_back({.column = code.dim(),
-                      .table = code.table(spare),
-                      .width = spare,
-                      .flip = 0,
-                      .inverse = 0.0f,
-                      .weight = 0.0f});
-    decision_bytes_ += static_cast<std::size_t>(code.states() >> spare);
+  const auto add = [&](const Step& step) {
+    steps_.push_back(step);
+    if (step.width > 0) decision_bytes_ += states_ >> step.width;
+  };
+  if (const int spare = layout.spare_bits(); spare > 0) {
+    add({.column = layout.dim(),
+         .table = code.table(spare),
+         .width = spare,
+         .flip = 0,
+         .inverse = 0.0f,
+         .weight = 0.0f});
   }
-  for (std::int64_t c = code.dim() - 1; c >= 0; --c) {
+  for (std::int64_t c = layout.dim() - 1; c >= 0; --c) {
     const auto at = static_cast<std::size_t>(c);
-    const float factor = code.factors[at];
-    const int width = code.widths[at];
+    const float factor = layout.factors[at];
+    const int width = layout.widths[at];
     if (factor <= 0.0f && width == 0) continue;
     const float* table = code.table(width);
     if (factor > 0.0f) {
       double largest = 0.0;
-      for (std::int64_t w = 0; w < code.states(); ++w) {
+      for (std::size_t w = 0; w < states_; ++w) {
         largest = std::max(largest, std::abs(double{table[w]}));
       }
       expected += std::ldexp(largest * largest * factor * factor, -2 * width - 2);
       ++live;
     }
-    steps_.push_back({.column = c,
-                      .table = table,
-                      .width = width,
-                      .flip = code.flip(c),
-                      .inverse = factor > 0.0f ? 1.0f / factor : 0.0f,
-                      .weight = factor * factor});
-    if (width > 0) decision_bytes_ += static_cast<std::size_t>(code.states() >> width);
+    add({.column = c,
+         .table = table,
+         .width = width,
+         .flip = layout.flip(c, code.states()),
+         .inverse = factor > 0.0f ? 1.0f / factor : 0.0f,
+         .weight = factor * factor});
   }
   int exponent = 0;
   if (live > 0 && expected > 0.0) std::frexp(expected / static_cast<double>(live), &exponent);
@@ -160,7 +163,7 @@ TrellisSteps::TrellisSteps(const TrellisCode& code, std::int64_t reach) : code_(
   while (before_ < steps_.size() && bits < reach) bits += steps_[steps_.size() - ++before_].width;
   bits = 0;
   while (after_ < steps_.size() && bits < reach) bits += steps_[after_++].width;
-  if (code.code_bits() < kShort * code.window) {
+  if (layout.code_bits() < kShort * code.window) {
     for (const std::size_t quarter : {2, 1, 3, 2}) {
       const std::size_t first = steps_.size() * quarter / 4;
       if (first > 0) again_.push_back(first);
@@ -168,17 +171,13 @@ TrellisSteps::TrellisSteps(const TrellisCode& code, std::int64_t reach) : code_(
   }
 }
 
-TrellisSearch::TrellisSearch(const TrellisSteps& steps)
-    : steps_(steps),
-      states_(static_cast<std::size_t>(steps.code_.states())),
-      costs_(states_),
-      next_(states_),
-      decisions_(2 * steps.decision_bytes_ + kLanes) {}
-
-void TrellisSearch::search(const float* entries, std::uint16_t* windows) {
-  const auto& all = steps_.steps_;
-  const std::span<const TrellisSteps::Step> before = std::span(all).last(steps_.before_);
-  const std::span<const TrellisSteps::Step> after = std::span(all).first(steps_.after_);
+void TrellisSearch::search(const TrellisSteps& steps, const float* entries,
+                           std::uint16_t* windows) {
+  const std::span<const TrellisSteps::Step> all = steps.steps_;
+  const std::span<const TrellisSteps::Step> before = all.last(steps.before_);
+  const std::span<const TrellisSteps::Step> after = all.first(steps.after_);
+  const std::size_t most = 2 * steps.decision_bytes_ + kLanes;
+  if (decisions_.size() < most) decisions_.resize(most);
   std::fill(costs_.begin(), costs_.end(), 1.0f);
   decided_ = 0;
   std::size_t taken = 0;
@@ -191,15 +190,14 @@ void TrellisSearch::search(const float* entries, std::uint16_t* windows) {
   std::size_t window = best();
   for (auto step = after.rbegin(); step != after.rend(); ++step) window = trace_back(*step, window);
 
-  go_round(0, window, entries, windows);
-  for (const std::size_t first : steps_.again_) {
-    go_round(first, windows[all[first - 1].column], entries, windows);
+  go_round(all, 0, window, entries, windows);
+  for (const std::size_t first : steps.again_) {
+    go_round(all, first, windows[all[first - 1].column], entries, windows);
   }
 }
 
-void TrellisSearch::go_round(std::size_t first, std::size_t junction, const float* entries,
-                             std::uint16_t* windows) {
-  const std::span<const TrellisSteps::Step> all = steps_.steps_;
+void TrellisSearch::go_round(std::span<const TrellisSteps::Step> all, std::size_t first,
+                             std::size_t junction, const float* entries, std::uint16_t* windows) {
   const std::array<std::span<const TrellisSteps::Step>, 2> parts = {all.subspan(first),
                                                                     all.first(first)};
   std::fill(costs_.begin(), costs_.end(), kNever);

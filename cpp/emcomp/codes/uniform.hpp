@@ -42,8 +42,8 @@ void encode_uniform(const base::MatrixView& matrix, std::int64_t first_row, int 
                     StepLayout layout, const float* steps, Rounding rounding, std::uint8_t* packed,
                     int threads);
 
-// The first non-finite entry in row order, as row * dim + column, or -1; how many there are; and the
-// largest magnitude, which means nothing where one is not a number.
+// The first non-finite entry in row order, as row * dim + column, or -1; how many there are; and
+// the largest magnitude, which means nothing where one is not a number.
 struct NonFinite {
   std::int64_t first = -1;
   std::int64_t count = 0;

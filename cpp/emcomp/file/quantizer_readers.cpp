@@ -3,21 +3,18 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
-#include <locale>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "emcomp/file/trellis_tensors.hpp"
 #include "emcomp/packing/bit_packing.hpp"
 #include "emcomp/readers/additive_reader.hpp"
 #include "emcomp/readers/column_reader.hpp"
 #include "emcomp/readers/float_reader.hpp"
 #include "emcomp/readers/level_reader.hpp"
 #include "emcomp/readers/product_reader.hpp"
-#include "emcomp/readers/stored_trellis.hpp"
 #include "emcomp/readers/transformed_reader.hpp"
-#include "emcomp/readers/trellis_reader.hpp"
 #include "emcomp/readers/uniform_reader.hpp"
 
 namespace emcomp::file {
@@ -80,23 +77,11 @@ ReaderPointer optimized_product(const StageTensors& from, std::int64_t rows, std
   return readers::make_transformed_reader(product(from, rows, dim), std::move(decoding));
 }
 
-// The mean bits of an entry, which need not be whole: widths of columns say all that decoding
-// needs.
-void check_mean_bits(const StageTensors& from, int most) {
-  from.check(from.stage.sizes.size() == 1, "its name must be followed by 1 number");
-  const std::string& text = from.stage.sizes[0];
-  std::istringstream number(text);
-  number.imbue(std::locale::classic());
-  double bits = 0;
-  from.check((number >> bits) && bits > 0 && bits <= most,
-             "its bits must be above 0 and up to " + std::to_string(most));
-}
-
 // Codes of each width but 0, in tensors of their own, for the columns that have it.
 ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
   constexpr int kWidest = 8;
   constexpr std::int64_t kLevels = 510;  // of all widths, 2 + 4 + ... + 256
-  check_mean_bits(from, kWidest);
+  from.check_mean_bits(kWidest);
   from.check_dtype("widths", "U8");
   const std::uint8_t* widths = from.tensor("widths", {dim}).bytes.data();
   const int widest = *std::max_element(widths, widths + dim);
@@ -126,36 +111,6 @@ ReaderPointer allocated(const StageTensors& from, std::int64_t rows, std::int64_
     parts.push_back(readers::make_level_reader(codes, rows, count, table));
   }
   return readers::make_column_reader(std::move(parts), columns, column_scales, dim);
-}
-
-ReaderPointer trellis(const StageTensors& from, std::int64_t rows, std::int64_t dim) {
-  check_mean_bits(from, codes::kWidestTrellis);
-  const auto bytes = [&](const std::string& name, const Shape& shape) {
-    from.check_dtype(name, "U8");
-    return std::span(from.tensor(name, shape).bytes.data(), from.tensor(name).bytes.size());
-  };
-  const Shape& tables = from.tensor("tables").shape;
-  from.check(tables.size() == 2, "its tables have the shape " + shape_text(tables));
-  const std::int64_t half = tables[1];
-  constexpr std::int64_t kWide = codes::kWidestTrellis - readers::kByteTables;
-  from.check_dtype("grid", "I64");
-  const Tensor& grid = from.tensor("grid", {3});
-  from.check_dtype("wide_tables", "F16");
-  const Tensor& wide = from.halves_or_floats("wide_tables", {kWide, half});
-  readers::StoredTrellis stored{
-      .widths = bytes("widths", {dim}),
-      .scales = bytes("scales", {dim}),
-      .grid = {reinterpret_cast<const std::int64_t*>(grid.bytes.data()), 3},
-      .offset = {},
-      .tables = bytes("tables", {readers::kByteTables, half}),
-      .steps = {from.floats("steps", {readers::kByteTables}), readers::kByteTables},
-      .wide_tables = {reinterpret_cast<const std::uint16_t*>(wide.bytes.data()),
-                      static_cast<std::size_t>(kWide * half)}};
-  if (from.choice("centre", "mean", "none") == "mean") {
-    stored.offset = {from.floats("offset", {dim}), static_cast<std::size_t>(dim)};
-  }
-  const codes::TrellisCode code = readers::make_trellis_code(stored, from.stage.text);
-  return readers::make_trellis_reader(from.codes(rows, code.row_bytes()), rows, code);
 }
 
 ReaderPointer additive(const StageTensors& from, std::int64_t rows, std::int64_t dim,
@@ -200,7 +155,7 @@ struct Quantizer {
 constexpr Quantizer kQuantizers[] = {
     {"uniform", &uniform},       {"kmeans", &scalar_kmeans}, {"pq", &product},
     {"opq", &optimized_product}, {"allocate", &allocated},   {"rq", &residual},
-    {"dccl", &compositional},    {"float", &floats},         {"trellis", &trellis},
+    {"dccl", &compositional},    {"float", &floats},         {"trellis", &trellis_codes},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "emcomp/file/stage_tensors.hpp"
 
 #include <algorithm>
+#include <locale>
+#include <sstream>
 
 #include "emcomp/base/errors.hpp"
 #include "emcomp/base/half.hpp"
@@ -60,6 +62,15 @@ int StageTensors::bits(std::size_t which, std::size_t count, std::int64_t most) 
   const std::int64_t bits = size(which, count);
   check(bits >= 1 && bits <= most, "codes must have 1 to " + std::to_string(most) + " bits");
   return static_cast<int>(bits);
+}
+
+void StageTensors::check_mean_bits(int most) const {
+  check(stage.sizes.size() == 1, "its name must be followed by 1 number");
+  std::istringstream number(stage.sizes[0]);
+  number.imbue(std::locale::classic());
+  double bits = 0;
+  check((number >> bits) && bits > 0 && bits <= most,
+        "its bits must be above 0 and up to " + std::to_string(most));
 }
 
 std::string StageTensors::choice(const std::string& key, std::string_view first,

@@ -37,6 +37,9 @@ struct StageTensors {
   std::int64_t size(std::size_t which, std::size_t count) const;
   int bits(std::size_t which, std::size_t count, std::int64_t most) const;
 
+  // The one number after the stage's name: mean bits of an entry, which need not be whole.
+  void check_mean_bits(int most) const;
+
   // The value of an option that takes one of two, or `first` where it is left out.
   std::string choice(const std::string& key, std::string_view first, std::string_view second) const;
 

@@ -18,6 +18,7 @@ namespace emcomp::readers {
 // small object for a loop to keep in registers: Floats operator()(const Row&, int64 chunk) const.
 // Where four chunks, from a multiple of four on, are decoded faster together, it has
 // std::array<Floats, 4> four(const Row&, int64 chunk) const. Lanes past the dimension are ignored.
+// Where prefetch() looks up where a row is, there is void prefetch_place(int64 row) const, too.
 template <class Chunks>
 class ChunkReader final : public RowReader {
  public:
@@ -31,6 +32,9 @@ class ChunkReader final : public RowReader {
               float* out) const override {
     const auto decode = chunks_.decoder();
     for (std::size_t i = first; i < first + count; ++i, out += dim()) {
+      if constexpr (requires { chunks_.prefetch_place(0); }) {
+        if (i + 2 * kAhead < ids.size()) chunks_.prefetch_place(row_of(ids[i + 2 * kAhead]));
+      }
       if (i + kAhead < ids.size()) chunks_.prefetch(row_of(ids[i + kAhead]));
       write_row(decode, row_of(ids[i]), out);
     }

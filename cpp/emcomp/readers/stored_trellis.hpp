@@ -13,8 +13,9 @@ namespace emcomp::readers {
 inline constexpr int kByteTables = 4;
 
 struct StoredTrellis {
-  std::span<const std::uint8_t> widths;  // of the columns
-  std::span<const std::uint8_t> scales;
+  std::size_t classes;                         // of rows
+  std::span<const std::uint8_t> widths;        // [classes, dim]
+  std::span<const std::uint8_t> scales;        // [classes, dim]
   std::span<const std::int64_t> grid;          // lowest gain, step of gains, lowest scale
   std::span<const float> offset;               // of the columns, or empty
   std::span<const std::uint8_t> tables;        // [kByteTables, 2^(window - 1)], two's complement

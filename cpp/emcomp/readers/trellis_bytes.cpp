@@ -61,6 +61,7 @@ void place_table(ByteBlock& block, std::size_t column, std::uint8_t table) {
 }  // namespace
 
 std::vector<ByteBlock> byte_blocks(const codes::TrellisCode& code,
+                                   const codes::TrellisLayout& layout,
                                    const std::vector<ChunkWindows>& windows) {
   std::vector<ByteBlock> blocks(windows.size() / kChunksOfBlock);
   if (code.window != 8 || !simd::has_byte_permutes()) return blocks;
@@ -78,13 +79,14 @@ std::vector<ByteBlock> byte_blocks(const codes::TrellisCode& code,
       const ChunkWindows& chunk = windows[index * kChunksOfBlock + lane / simd::kLanes];
       const std::size_t column = index * kBlockColumns + lane;
       block.wraps |= chunk.wraps;
-      place_window(block, lane, bit, chunk, column < code.widths.size());
-      if (column >= code.widths.size()) continue;
-      const int width = code.widths[column];
+      place_window(block, lane, bit, chunk, column < layout.widths.size());
+      if (column >= layout.widths.size()) continue;
+      const int width = layout.widths[column];
       const auto table = static_cast<std::uint8_t>(std::max(width, 1) - 1);
       block.usable &= table < kByteTables;
       if (table < kByteTables) place_table(block, lane, table);
-      block.flip[lane] = static_cast<std::uint8_t>(code.flip(static_cast<std::int64_t>(column)));
+      block.flip[lane] =
+          static_cast<std::uint8_t>(layout.flip(static_cast<std::int64_t>(column), code.states()));
       bit += width;
     }
   }

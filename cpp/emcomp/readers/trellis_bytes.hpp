@@ -42,6 +42,7 @@ struct ByteBlock {
 };
 
 std::vector<ByteBlock> byte_blocks(const codes::TrellisCode& code,
+                                   const codes::TrellisLayout& layout,
                                    const std::vector<ChunkWindows>& windows);
 
 // The first halves of the tables of columns of 1 to 4 bits.

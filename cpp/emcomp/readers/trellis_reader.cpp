@@ -4,10 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "emcomp/packing/bit_packing.hpp"
-#include "emcomp/packing/packed_rows.hpp"
 #include "emcomp/readers/chunk_reader.hpp"
 #include "emcomp/readers/trellis_bytes.hpp"
+#include "emcomp/readers/trellis_rows.hpp"
 #include "emcomp/readers/trellis_windows.hpp"
 #include "emcomp/simd/table.hpp"
 
@@ -19,25 +18,6 @@ using simd::Floats;
 using simd::Ints;
 using simd::kLanes;
 
-// How far past a row's end a vector of its bytes may go.
-constexpr std::int64_t kReadBytes = 64;
-
-// A row's codes, and its gain in all lanes.
-struct CodedRow {
-  const std::uint8_t* codes;
-  Floats gain;
-};
-
-struct CodedRows {
-  packing::PackedRows packed;
-  std::array<float, codes::kGainCodes> gains{};
-
-  CodedRow operator[](std::int64_t index) const {
-    const std::uint8_t* bytes = packed.row(index);
-    return {bytes + codes::kGainBytes, simd::broadcast(gains[*bytes])};
-  }
-};
-
 std::vector<float> in_whole_blocks(const std::vector<float>& columns) {
   constexpr std::size_t kColumns = kChunksOfBlock * kLanes;
   std::vector<float> padded(columns);
@@ -45,56 +25,92 @@ std::vector<float> in_whole_blocks(const std::vector<float>& columns) {
   return padded;
 }
 
-template <bool kOffset>
-struct TrellisChunks {
-  CodedRows rows;
+// How the rows of a class are decoded.
+struct ClassLayout {
   std::vector<ChunkWindows> windows;
 #if defined(EMCOMP_BYTE_WINDOWS)
   std::vector<ByteBlock> blocks;
+#endif
+  std::vector<float> factors;  // of the columns, in whole blocks
+
+  ClassLayout(const codes::TrellisCode& code, const codes::TrellisLayout& layout)
+      : windows(chunk_windows(code, layout)),
+#if defined(EMCOMP_BYTE_WINDOWS)
+        blocks(byte_blocks(code, layout, windows)),
+#endif
+        factors(in_whole_blocks(layout.factors)) {
+  }
+};
+
+// A row's codes, and its gain in all lanes.
+struct CodedRow {
+  const std::uint8_t* codes;
+  Floats gain;
+  const ClassLayout* layout;
+};
+
+template <bool kOffset, class Rows>
+struct TrellisChunks {
+  Rows rows;
+  std::vector<ClassLayout> layouts;
+  std::vector<bool> has_bits;  // the rows of each class
+#if defined(EMCOMP_BYTE_WINDOWS)
   std::vector<simd::ByteTable> narrow_tables;
 #endif
+  std::array<float, codes::kGainCodes> gains;
   std::vector<float> tables;
-  std::vector<float> factors;  // of the columns, in whole blocks
   std::vector<float> offset;
   int window;
 
-  TrellisChunks(const codes::TrellisCode& code, CodedRows coded)
+  TrellisChunks(const codes::TrellisCode& code, Rows coded)
       : rows(std::move(coded)),
-        windows(chunk_windows(code)),
 #if defined(EMCOMP_BYTE_WINDOWS)
-        blocks(byte_blocks(code, windows)),
         narrow_tables(byte_tables(code)),
 #endif
+        gains(code.gains),
         tables(code.tables),
-        factors(in_whole_blocks(code.factors)),
         offset(in_whole_blocks(code.offset)),
         window(code.window) {
+    layouts.reserve(code.layouts.size());
+    for (const codes::TrellisLayout& layout : code.layouts) {
+      layouts.emplace_back(code, layout);
+      has_bits.push_back(layout.row_bytes() > 0);
+    }
   }
 
   using Row = CodedRow;
-  Row row(std::int64_t index) const { return rows[index]; }
-  void prefetch(std::int64_t index) const { rows.packed.prefetch(index); }
+  Row row(std::int64_t index) const {
+    const auto [bytes, row_class] = rows[index];
+    const float gain = has_bits[row_class] ? gains[*bytes] : 0.0f;
+    return {bytes + codes::kGainBytes, simd::broadcast(gain), &layouts[row_class]};
+  }
+  void prefetch(std::int64_t index) const { rows.prefetch(index); }
+  void prefetch_place(std::int64_t index) const
+    requires requires(const Rows& r) { r.prefetch_place(0); }
+  {
+    rows.prefetch_place(index);
+  }
 
   struct Decoder {
-    const ChunkWindows* windows;
 #if defined(EMCOMP_BYTE_WINDOWS)
-    const ByteBlock* blocks;
     const simd::ByteTable* narrow_tables;
 #endif
     const float* tables;
-    const float* factors;
     const float* offset;
     int window;
 
     [[gnu::always_inline]] Floats operator()(const Row& row, std::int64_t chunk) const {
-      return scaled(row, chunk,
-                    simd::gather(tables, table_places(row.codes, windows[chunk], window)));
+      return scaled(
+          row, chunk,
+          simd::gather(tables,
+                       table_places(row.codes, row.layout->windows[static_cast<std::size_t>(chunk)],
+                                    window)));
     }
 
 #if defined(EMCOMP_BYTE_WINDOWS)
     [[gnu::always_inline]] std::array<Floats, kChunksOfBlock> four(const Row& row,
                                                                    std::int64_t chunk) const {
-      const ByteBlock& block = blocks[chunk / kChunksOfBlock];
+      const ByteBlock& block = row.layout->blocks[static_cast<std::size_t>(chunk / kChunksOfBlock)];
       std::array<Floats, kChunksOfBlock> values;
       if (block.usable) [[likely]] {
         const auto bytes = byte_values(row.codes, block, narrow_tables);
@@ -112,18 +128,19 @@ struct TrellisChunks {
 
    private:
     [[gnu::always_inline]] Floats scaled(const Row& row, std::int64_t chunk, Floats values) const {
-      const Floats found = values * (simd::load(factors + chunk * kLanes) * row.gain);
+      const Floats found =
+          values * (simd::load(row.layout->factors.data() + chunk * kLanes) * row.gain);
       if constexpr (kOffset) return found + simd::load(offset + chunk * kLanes);
       return found;
     }
   };
 
   Decoder decoder() const {
-    return {windows.data(),
+    return {
 #if defined(EMCOMP_BYTE_WINDOWS)
-            blocks.data(),  narrow_tables.data(),
+        narrow_tables.data(),
 #endif
-            tables.data(),  factors.data(),       offset.data(), window};
+        tables.data(), offset.data(), window};
   }
 };
 
@@ -132,28 +149,33 @@ struct TrellisChunks {
 // Columns of one width and scale, whose table lies in registers.
 template <bool kOffset>
 struct EvenChunks {
-  CodedRows rows;
+  EvenRows rows;
   std::vector<ByteBlock> blocks;
   std::vector<simd::ByteTable> tables;
-  std::vector<float> offset;  // in whole blocks
+  std::array<float, codes::kGainCodes> gains;  // times the columns' factor
+  std::vector<float> offset;                   // in whole blocks
   int width;
-  float factor;
 
-  EvenChunks(const codes::TrellisCode& code, CodedRows coded, std::vector<ByteBlock> found)
+  struct Row {
+    const std::uint8_t* codes;
+    Floats gain;
+  };
+
+  EvenChunks(const codes::TrellisCode& code, EvenRows coded, std::vector<ByteBlock> found)
       : rows(std::move(coded)),
         blocks(std::move(found)),
         tables(byte_tables(code)),
+        gains(code.gains),
         offset(in_whole_blocks(code.offset)),
-        width(code.widths.front()),
-        factor(code.factors.front()) {}
-
-  using Row = CodedRow;
-  Row row(std::int64_t index) const {
-    Row found = rows[index];
-    found.gain *= factor;
-    return found;
+        width(code.layouts.front().widths.front()) {
+    for (float& gain : gains) gain *= code.layouts.front().factors.front();
   }
-  void prefetch(std::int64_t index) const { rows.packed.prefetch(index); }
+
+  Row row(std::int64_t index) const {
+    const std::uint8_t* bytes = rows[index].bytes;
+    return {bytes + codes::kGainBytes, simd::broadcast(gains[*bytes])};
+  }
+  void prefetch(std::int64_t index) const { rows.prefetch(index); }
 
   struct Decoder {
     EvenBlocks even;
@@ -192,42 +214,51 @@ struct EvenChunks {
 };
 
 // Whether all columns have the same width and scale, and a table of bytes.
-bool is_even(const codes::TrellisCode& code, const std::vector<ByteBlock>& blocks) {
+bool is_even(const codes::TrellisLayout& layout, const std::vector<ByteBlock>& blocks) {
   const auto differs = [](const auto& values) {
     return std::any_of(values.begin(), values.end(),
                        [&](auto value) { return value != values.front(); });
   };
-  return blocks.front().usable && code.widths.front() > 0 && !differs(code.widths) &&
-         !differs(code.factors);
+  return blocks.front().usable && layout.widths.front() > 0 && !differs(layout.widths) &&
+         !differs(layout.factors);
 }
 
 #endif
 
 template <bool kOffset>
-std::unique_ptr<RowReader> make_reader(const std::uint8_t* packed, std::int64_t rows,
+std::unique_ptr<RowReader> make_reader(std::span<const std::uint8_t> packed,
+                                       const std::uint8_t* places, std::int64_t rows,
                                        const codes::TrellisCode& code) {
-  CodedRows coded{packing::PackedRows(packed, rows, code.row_bytes(), kReadBytes), code.gains};
+  const codes::TrellisLayout& first = code.layouts.front();
+  if (places != nullptr) {
+    std::vector<std::int64_t> lengths;
+    for (const codes::TrellisLayout& layout : code.layouts) lengths.push_back(layout.row_bytes());
+    using Chunks = TrellisChunks<kOffset, PlacedRows>;
+    return std::make_unique<ChunkReader<Chunks>>(
+        rows, code.dim(), Chunks(code, PlacedRows(packed, places, std::move(lengths))));
+  }
+  EvenRows coded(packed, rows, first.row_bytes());
 #if defined(EMCOMP_BYTE_WINDOWS)
-  if (std::vector<ByteBlock> blocks = byte_blocks(code, chunk_windows(code));
-      is_even(code, blocks)) {
+  std::vector<ByteBlock> blocks = byte_blocks(code, first, chunk_windows(code, first));
+  if (is_even(first, blocks)) {
     using Chunks = EvenChunks<kOffset>;
     return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(),
                                                  Chunks(code, std::move(coded), std::move(blocks)));
   }
 #endif
-  using Chunks = TrellisChunks<kOffset>;
-  Chunks chunks(code, std::move(coded));
-  return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(), std::move(chunks));
+  using Chunks = TrellisChunks<kOffset, EvenRows>;
+  return std::make_unique<ChunkReader<Chunks>>(rows, code.dim(), Chunks(code, std::move(coded)));
 }
 
 }  // namespace
 
-std::unique_ptr<RowReader> make_trellis_reader(const std::uint8_t* packed, std::int64_t rows,
+std::unique_ptr<RowReader> make_trellis_reader(std::span<const std::uint8_t> packed,
+                                               const std::uint8_t* places, std::int64_t rows,
                                                const codes::TrellisCode& code) {
   const bool has_offset = std::any_of(code.offset.begin(), code.offset.end(),
                                       [](float value) { return value != 0.0f; });
-  return has_offset ? make_reader<true>(packed, rows, code)
-                    : make_reader<false>(packed, rows, code);
+  return has_offset ? make_reader<true>(packed, places, rows, code)
+                    : make_reader<false>(packed, places, rows, code);
 }
 
 }  // namespace emcomp::readers

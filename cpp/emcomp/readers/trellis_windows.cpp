@@ -11,8 +11,9 @@ constexpr std::int64_t kBytesOfWindow = 3;
 
 }  // namespace
 
-std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code) {
-  const std::int64_t code_bytes = code.code_bits() / 8;
+std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code,
+                                        const codes::TrellisLayout& layout) {
+  const std::int64_t code_bytes = std::max<std::int64_t>(layout.code_bits() / 8, 1);
   const std::int64_t dim = code.dim();
   constexpr std::int64_t kColumns = kChunksOfBlock * kLanes;
   const std::int64_t blocks = (dim + kColumns - 1) / kColumns;
@@ -37,9 +38,9 @@ std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code) {
       chunk.shift[at] = static_cast<std::int32_t>(bit % 8);
       chunk.change[at] = 0;
       if (column < dim) {
-        const int width = code.widths[static_cast<std::size_t>(column)];
+        const int width = layout.widths[static_cast<std::size_t>(column)];
         const auto table = static_cast<std::int32_t>(code.table(width) - code.tables.data());
-        chunk.change[at] = table + static_cast<std::int32_t>(code.flip(column));
+        chunk.change[at] = table + static_cast<std::int32_t>(layout.flip(column, code.states()));
         chunk.wraps |= bit + code.window > code_bytes * 8;
         bit += width;
       }

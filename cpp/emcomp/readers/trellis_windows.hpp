@@ -33,8 +33,9 @@ struct ChunkWindows {
   alignas(16) std::array<std::array<std::uint8_t, kWindowBytes>, kGroups> again;
 };
 
-// Of all chunks, in whole blocks.
-std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code);
+// Of all chunks of the rows of a class, in whole blocks.
+std::vector<ChunkWindows> chunk_windows(const codes::TrellisCode& code,
+                                        const codes::TrellisLayout& layout);
 
 // The places in the tables of the windows of a chunk; reads kWindowBytes from each group's first.
 inline simd::Ints table_places(const std::uint8_t* codes, const ChunkWindows& chunk, int window) {

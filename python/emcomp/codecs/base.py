@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -52,7 +52,7 @@ class FittedCodec(ABC):
     dim: int
     """Entries of a row."""
     row_tensors: Mapping[str, RowTensor]
-    """What a row becomes; the packed codes are ``"codes"``."""
+    """What a row becomes; the packed codes are ``"codes"``. Ragged tensors are not among them."""
     shared_tensors: Tensors
     """What all rows share: levels, steps, codebooks, decoders."""
     encoder_tensors: Tensors = NOTHING
@@ -62,7 +62,13 @@ class FittedCodec(ABC):
 
     @abstractmethod
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
-        """Encode a block into its rows of the row tensors, given as views."""
+        """Encode a block into its rows of the row tensors, given as views; none may be ragged."""
+
+    def encode_rows(self, block: Block, threads: int) -> dict[str, NDArray[Any]]:
+        """Encode a block into new row tensors."""
+        out = allocate(self.row_tensors, len(block.rows))
+        self.encode(block, out, threads)
+        return out
 
     def for_other_rows(self) -> FittedCodec:
         """The codec for rows of any table, where it remembers something of those it has seen."""
@@ -126,6 +132,22 @@ class Codec(Stage, ABC):
     @abstractmethod
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Bytes of all tensors that a table of this shape becomes, without compressing it."""
+
+    @property
+    def ragged_tensors(self) -> frozenset[str]:
+        """Row tensors that have something of all rows together instead of entries for each row."""
+        return frozenset()
+
+    def join_ragged(
+        self,
+        parts: Sequence[tuple[int, Tensors]],  # noqa: ARG002
+        shared: Tensors,  # noqa: ARG002
+    ) -> dict[str, NDArray[Any]]:
+        """Ragged tensors of consecutive rows, given those of parts and the numbers of their rows.
+
+        Those that are simply all parts, one after another, are left out.
+        """
+        return {}
 
     def reader(self, shape: tuple[int, int], tensors: Tensors) -> _core.Reader:
         """A reader of the encoded rows. Raises FormatError if the tensors do not fit."""
@@ -210,6 +232,17 @@ def stored_codec(text: str) -> Codec:
         return parse_codec(text)
     except InputError as error:
         return UnknownCodec(text, str(error))
+
+
+def join_rows(
+    codec: Codec, parts: Sequence[tuple[int, Tensors]], shared: Tensors
+) -> dict[str, NDArray[Any]]:
+    """Row tensors of consecutive rows, given those of parts and the numbers of their rows."""
+    joined = codec.join_ragged(parts, shared)
+    for name in parts[0][1]:
+        if name not in joined:
+            joined[name] = np.concatenate([tensors[name] for _, tensors in parts])
+    return {name: joined[name] for name in parts[0][1]}
 
 
 def allocate(tensors: Mapping[str, RowTensor], rows: int) -> dict[str, NDArray[Any]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from math import ceil
 from typing import Any, ClassVar, Literal
 
@@ -16,40 +15,19 @@ from emcomp import _core
 from emcomp._support.validation import check_count
 from emcomp.codecs.base import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
 from emcomp.codecs.grammar import register
-from emcomp.codecs.row_kmeans import sampled
-from emcomp.codecs.trellis_layout import (
-    WIDEST,
-    even_widths,
-    expected_error,
-    water_rates,
-    widths_of_rates,
-)
-from emcomp.codecs.trellis_scales import (
-    CentredSquares,
-    column_scales,
-    gain_grid,
-    gains_of,
-    scales_of,
-)
-from emcomp.codecs.trellis_tables import (
-    BYTES,
-    Tables,
-    learned_tables,
-    start_tables,
-    stored_tables,
-)
-from emcomp.engine.base import Engine, Progress
+from emcomp.codecs.trellis_classes import MOST, ClassTensors
+from emcomp.codecs.trellis_fit import CLASS_SAMPLE, fit_tensors
+from emcomp.codecs.trellis_layout import WIDEST, even_widths
+from emcomp.codecs.trellis_tables import BYTES
+from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
-from emcomp.statistics.row_sums import View, column_means
 
 _WINDOWS = (8, 10, 12)
 _GAIN_BYTES = 1
-_WORTHWHILE = 0.9
-"""Columns get widths of their own where that is expected to leave no more than this of the error."""
-_NO_CENTRE = 1e-7
-"""Mean rows with this part of the squares, or less, are rounding."""
+_RECORD_BYTES = 64
+_PLACE_BYTES = 8
+_CLASS_TENSORS = tuple(f"class_{name}" for name in ClassTensors._fields)
 
 
 @register
@@ -72,6 +50,11 @@ class Trellis(Codec):
         centre: ``"mean"`` to subtract the mean row first, or ``"none"``.
         rounds: how often rows are coded to learn the tables from them; 0 for those of a Gaussian.
         sample: rows to learn the tables from at most, drawn by ``seed``.
+        classes: kinds of rows, 1 to 16 or ``"auto"``, each with its own widths and scales; rows of
+            different classes have different numbers of bits, ``bits`` being the mean over all.
+            Long rows get more of them.
+        weight: with several classes, how much the error of a row counts: its length to this power,
+            inverted. 0 makes the squared error least, 1 the cosine distance less.
         reach: bits before and after the place where a row's end meets its start from which the
             bits there are found.
         seed: of the sample.
@@ -87,6 +70,8 @@ class Trellis(Codec):
     centre: Literal["mean", "none"] = "mean"
     rounds: int = 10
     sample: int = 2000
+    classes: int | Literal["auto"] = 1
+    weight: float = 1.0
     reach: int = 64
     seed: int = 0
 
@@ -101,6 +86,11 @@ class Trellis(Codec):
             raise InputError(f"widths must be 'auto', 'even' or 'column', not {self.widths!r}")
         if self.centre not in ("mean", "none"):
             raise InputError(f"centre must be 'mean' or 'none', not {self.centre!r}")
+        if self.classes != "auto":
+            check_count("classes", self.classes, 1, MOST)
+        if not (isinstance(self.weight, (int, float)) and 0 <= self.weight <= 4):
+            raise InputError(f"weight must be a number from 0 to 4, not {self.weight!r}")
+        object.__setattr__(self, "weight", float(self.weight))
         check_count("rounds", self.rounds, 0, None)
         check_count("sample", self.sample, 1, None)
         check_count("reach", self.reach, 1, None)
@@ -127,12 +117,26 @@ class Trellis(Codec):
         """Bytes of a row: its gain and its codes."""
         return _GAIN_BYTES + self.code_bits(dim) // 8
 
-    def shared_layout(self, dim: int) -> TensorLayout:
-        """Tensors that all rows share."""
+    def even_widths(self, dim: int, bits: int) -> NDArray[np.uint8]:
+        """Widths of columns that all get as many bits.
+
+        Where they can have the same, a few bits may be left over: that reads faster.
+        """
+        if self.bits.is_integer() and bits == self.code_bits(dim):
+            return np.full(dim, int(self.bits), np.uint8)
+        return even_widths(dim, bits)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether rows have different lengths."""
+        return self.classes != 1
+
+    def _shared_layout(self, dim: int, classes: int) -> TensorLayout:
+        """Tensors that all rows share, but for unused bytes."""
         half = 1 << (self.window_bits(dim) - 1)
         layout: dict[str, Any] = {
-            "widths": (np.uint8, (dim,)),
-            "scales": (np.uint8, (dim,)),
+            "widths": (np.uint8, (classes, dim)),
+            "scales": (np.uint8, (classes, dim)),
             "grid": (np.int64, (3,)),
             "tables": (np.uint8, (BYTES, half)),
             "steps": (np.float32, (BYTES,)),
@@ -143,17 +147,35 @@ class Trellis(Codec):
         return layout
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
-        """Gains with codes, and how they are decoded."""
+        """Gains with codes, and how they are decoded.
+
+        Raises:
+            InputError: with several classes, as the lengths of rows depend on what they are.
+        """
         rows, dim = shape
+        if self.ragged:
+            raise InputError(
+                f"codec {self}: the tensors of a table of {rows} x {dim} depend on its rows"
+            )
         codes = (np.uint8, (rows, self.row_bytes(dim)))
-        return {"codes": codes, **self.shared_layout(dim)}
+        return {"codes": codes, **self._shared_layout(dim, 1)}
 
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Gains, codes, widths, scales, tables and the mean row."""
-        return sum(
+        rows, dim = shape
+        most = MOST if self.classes == "auto" else int(self.classes)
+        shared = sum(
             int(np.prod(size, dtype=np.int64)) * np.dtype(dtype).itemsize
-            for dtype, size in self.tensor_layout(shape).values()
+            for dtype, size in self._shared_layout(dim, most).values()
         )
+        places = -(-rows // _core.RECORD_ROWS) * _RECORD_BYTES if self.ragged else 0
+        return rows * self.row_bytes(dim) + places + shared
+
+    def codes_budget(self, shape: tuple[int, int], classes: int) -> int:
+        """Bytes of all rows' gains and codes, with so many classes: what others would need."""
+        rows, dim = shape
+        most = MOST if self.classes == "auto" else int(self.classes)
+        return rows * self.row_bytes(dim) + 2 * dim * (most - classes)
 
     def fit(self, source: Source, engine: Engine) -> FittedTrellis:
         """Find the mean row, the columns' strengths, the rows' lengths and the tables.
@@ -161,109 +183,39 @@ class Trellis(Codec):
         Raises:
             InputError: for NaN and infinite entries.
         """
-        rows, dim = source.shape
-        refuse_nonfinite(source, engine)
-        tensors: dict[str, NDArray[Any]] = {}
-        if self.centre == "mean":
-            mean = column_means(View(source, "the table"), engine)
-            tensors["offset"] = mean.astype(np.float32)
-        offset = tensors.get("offset")
-        sums = engine.fold("sums", source.shape, CentredSquares(source, offset))
-        mean_squares = sums["squares"] / rows
-        if offset is not None and np.square(offset, dtype=float).sum() <= _NO_CENTRE * (
-            mean_squares.sum()
-        ):
-            offset[:] = 0
-        window = self.window_bits(dim)
-        tables = start_tables(window)
-        widths, strengths = self._shared_out(mean_squares, tables)
-        scales, scale_low = column_scales(strengths)
-        tensors["widths"], tensors["scales"] = widths, scales
-        tensors["grid"] = np.array([*gain_grid(sums["lengths"]), scale_low], np.int64)
-        if self.rounds and mean_squares.any():
-            chosen = sampled(source, self.sample, self.seed, engine)
-            tables = engine.call(_learn, window, dict(tensors), tables, chosen, self)
-        tensors |= stored_tables(tables)
-        return self.restore(dim, tensors, NOTHING)
+        return self.restore(source.shape[1], fit_tensors(self, source, engine), NOTHING)
 
-    def _shared_out(
-        self, mean_squares: NDArray[np.float64], tables: Tables
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Widths of the columns, and what the tables' values are multiplied with."""
-        dim = mean_squares.size
-        bits = self.code_bits(dim)
-        # Where all columns can have as many, a few bits may be left over: that reads faster.
-        alike = self.bits.is_integer()
-        widths = np.full(dim, self.bits, np.uint8) if alike else even_widths(dim, bits)
-        scales = np.full(dim, float(mean_squares.any()))
-        if self.widths == "even" or not mean_squares.any():
-            return widths, scales
-        rates = water_rates(mean_squares, bits)
-        gain = expected_error(mean_squares, rates) / 4.0 ** -(bits / dim)
-        if self.widths == "auto" and gain > _WORTHWHILE:
-            return widths, scales
-        # With less than one bit only so much of a column is told, and the rest is left at its mean.
-        told = np.sqrt((1 - 4.0**-rates) / np.square(tables[0]).mean())
-        scales = np.sqrt(mean_squares / mean_squares.mean()) * np.where(rates < 1, told, 1.0)
-        return widths_of_rates(rates, bits), scales
-
-    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
-        """To check the rows, for the mean, for squares and lengths, and for the sample."""
-        passes = 2 + (self.centre == "mean") + (self.rounds > 0)
-        return passes, passes
+    def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """To check the rows, for the mean, for squares and lengths, for the sample and classes."""
+        passes = 2 + (self.centre == "mean") + self.ragged
+        sampled = self.ragged or self.rounds > 0
+        few = shape[0] <= (CLASS_SAMPLE if self.ragged else self.sample)  # read as a whole
+        return passes + (sampled and not few), passes + sampled
 
     def fit_bytes(self, shape: tuple[int, int]) -> int:
         """The sample."""
-        return min(shape[0], self.sample) * 8 * shape[1]
+        sample = CLASS_SAMPLE if self.ragged else self.sample
+        return min(shape[0], sample) * (24 if self.ragged else 8) * shape[1]
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTrellis:  # noqa: ARG002
         """The codec with its tables, widths and scales."""
         return FittedTrellis(self, dim, tensors)
 
-    def stored_code(self, tensors: Tensors) -> _core.TrellisCode:
-        """What codes stand for, given the tensors that all rows share."""
-        return _core.stored_trellis_code(
-            str(self),
-            tensors["widths"],
-            tensors["scales"],
-            tensors["grid"],
-            tensors.get("offset"),
-            tensors["tables"],
-            tensors["steps"],
-            tensors["wide_tables"],
-        )
+    @property
+    def ragged_tensors(self) -> frozenset[str]:
+        """Codes and places of rows of different lengths."""
+        return frozenset(("codes", "places") if self.ragged else ())
 
-
-def _learn(
-    window: int,
-    tensors: Tensors,
-    tables: Tables,
-    rows: NDArray[Any],
-    codec: Trellis,
-    threads: int,
-    progress: Progress,
-) -> Tables:
-    """Tables learned from some rows, given all other tensors that rows share."""
-    make_code = partial(
-        _learning_code,
-        window,
-        tensors["widths"],
-        scales_of(tensors["scales"], int(tensors["grid"][2])),
-        tensors.get("offset"),
-        gains_of(tensors["grid"]),
-    )
-    return learned_tables(tables, make_code, rows, codec.rounds, codec.reach, threads, progress)
-
-
-def _learning_code(
-    window: int,
-    widths: NDArray[np.uint8],
-    scales: NDArray[np.float32],
-    offset: NDArray[np.float32] | None,
-    gains: NDArray[np.float32],
-    tables: Tables,
-) -> _core.TrellisCode:
-    return _core.TrellisCode(window, widths, scales, offset, tables.astype(np.float32), gains)
+    def join_ragged(
+        self, parts: Sequence[tuple[int, Tensors]], shared: Tensors
+    ) -> dict[str, NDArray[Any]]:
+        """The places of all rows."""
+        if not self.ragged:
+            return {}
+        classes = np.concatenate([_classes_of(t["places"], rows) for rows, t in parts])
+        bits = shared["widths"].sum(axis=1, dtype=np.int64)
+        lengths = np.where(bits > 0, _GAIN_BYTES - (-bits // 8), 0)
+        return {"places": _core.row_places(classes, lengths)}
 
 
 class FittedTrellis(FittedCodec):
@@ -274,10 +226,25 @@ class FittedTrellis(FittedCodec):
     def __init__(self, codec: Trellis, dim: int, tensors: Tensors) -> None:
         self.codec = codec
         self.dim = dim
+        self.shared_tensors: Tensors = {
+            name: tensor for name, tensor in tensors.items() if name not in _CLASS_TENSORS
+        }
+        self._classes: _core.TrellisClasses | None = None
+        if codec.ragged:
+            self.encoder_tensors: Tensors = {name: tensors[name] for name in _CLASS_TENSORS}
+            self._classes = ClassTensors(*self.encoder_tensors.values()).core()
         codes = RowTensor(np.uint8, (codec.row_bytes(dim),))
-        self.row_tensors: Mapping[str, RowTensor] = {"codes": codes}
-        self.shared_tensors: Tensors = {name: tensors[name] for name in codec.shared_layout(dim)}
-        self._code = codec.stored_code(self.shared_tensors)
+        self.row_tensors: Mapping[str, RowTensor] = {} if codec.ragged else {"codes": codes}
+        self._code = _core.stored_trellis_code(
+            str(codec),
+            tensors["widths"],
+            tensors["scales"],
+            tensors["grid"],
+            tensors.get("offset"),
+            tensors["tables"],
+            tensors["steps"],
+            tensors["wide_tables"],
+        )
 
     def clipped(self, rows: NDArray[Any], threads: int) -> int:
         """Entries beyond the largest values that rows can have."""
@@ -287,4 +254,21 @@ class FittedTrellis(FittedCodec):
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block, each row by the best path through the trellis."""
-        self._code.encode(block.rows, self.codec.reach, out["codes"], threads)
+        self._code.encode(block.rows, None, self.codec.reach, out["codes"], threads)
+
+    def encode_rows(self, block: Block, threads: int) -> dict[str, NDArray[Any]]:
+        """Encode a block, each row as long as those of its class."""
+        if self._classes is None:
+            return super().encode_rows(block, threads)
+        offset = self.shared_tensors.get("offset")
+        classes = self._classes.choose(block.rows, offset, threads)
+        lengths = np.array(self._code.row_lengths, np.int64)
+        codes = np.empty(int(lengths[classes].sum()), np.uint8)
+        self._code.encode(block.rows, classes, self.codec.reach, codes, threads)
+        return {"codes": codes, "places": _core.row_places(classes, lengths)}
+
+
+def _classes_of(places: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
+    """The classes of rows."""
+    packed = places[:, _PLACE_BYTES:]
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)[:rows]

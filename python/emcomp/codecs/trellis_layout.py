@@ -33,7 +33,7 @@ def water_rates(mean_squares: NDArray[np.float64], bits: int) -> NDArray[np.floa
     Returns:
         Array (dim,) of sum ``bits``.
     """
-    strengths = np.maximum(mean_squares, mean_squares.mean() * _NEGLIGIBLE)
+    strengths = _strengths(mean_squares)
     found = _rates_of_sum(np.log2(strengths) / 2, bits)
     used = found > _LEAST_RATE
     if bits > WIDEST * np.count_nonzero(used):
@@ -43,15 +43,30 @@ def water_rates(mean_squares: NDArray[np.float64], bits: int) -> NDArray[np.floa
     return rates
 
 
-def _rates_of_sum(octaves: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
-    low, high = octaves.min() - WIDEST, octaves.max()
+def water_level(mean_squares: NDArray[np.float64], bits: int) -> float:
+    """The mean square above which columns get bits."""
+    octaves = np.log2(_strengths(mean_squares)) / 2
+    return float(4.0 ** _level_of_sum(octaves, bits))
+
+
+def _strengths(mean_squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.maximum(mean_squares, mean_squares.mean() * _NEGLIGIBLE)
+    return found
+
+
+def _level_of_sum(octaves: NDArray[np.float64], bits: int) -> float:
+    low, high = float(octaves.min()) - WIDEST, float(octaves.max())
     for _ in range(_HALVINGS):
         level = (low + high) / 2
         if np.clip(octaves - level, 0, WIDEST).sum() > bits:
             low = level
         else:
             high = level
-    rates: NDArray[np.float64] = np.clip(octaves - high, 0, WIDEST)
+    return high
+
+
+def _rates_of_sum(octaves: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
+    rates: NDArray[np.float64] = np.clip(octaves - _level_of_sum(octaves, bits), 0, WIDEST)
     return rates
 
 

@@ -62,7 +62,7 @@ def column_scales(scales: NDArray[np.float64]) -> tuple[NDArray[np.uint8], int]:
     """Codes of scales, and what a code of 0 would stand for, in 16ths of an octave."""
     used = scales > 0
     if not used.any():
-        return np.zeros(scales.size, np.uint8), 0
+        return np.zeros(scales.shape, np.uint8), 0
     steps = np.rint(_SCALE_STEPS * np.log2(np.where(used, scales, 1.0))).astype(np.int64)
     low = int(steps[used].max()) - _CODES
     return np.where(used, np.maximum(steps - low, 0), 0).astype(np.uint8), low
@@ -71,5 +71,5 @@ def column_scales(scales: NDArray[np.float64]) -> tuple[NDArray[np.uint8], int]:
 def scales_of(codes: NDArray[np.uint8], low: int) -> NDArray[np.float32]:
     """The scales that codes stand for."""
     steps = _GAIN_STEPS // _SCALE_STEPS
-    found = [_core.power_of_two_64ths(steps * (low + int(code))) for code in codes]
-    return np.where(codes > 0, np.array(found, np.float32), np.float32(0))
+    found = [_core.power_of_two_64ths(steps * (low + code)) for code in range(1, _CODES + 1)]
+    return np.array([0.0, *found], np.float32)[codes]

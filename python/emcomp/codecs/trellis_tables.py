@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,9 @@ def _antisymmetric_permutation(size: int) -> NDArray[np.int64]:
 def learned_tables(
     tables: Tables,
     make_code: Callable[[Tables], _core.TrellisCode],
-    rows: NDArray[np.float32],
+    rows: NDArray[Any],
+    classes: NDArray[np.uint8] | None,
+    class_weights: NDArray[np.float64],
     rounds: int,
     reach: int,
     threads: int,
@@ -89,6 +91,8 @@ def learned_tables(
         tables: to start from.
         make_code: the code that has some tables.
         rows: to learn from.
+        classes: of the rows, where there are several.
+        class_weights: what the squared error of a row of each class counts.
         rounds: how often rows are coded.
         reach: of the search.
         threads: threads to use.
@@ -96,7 +100,7 @@ def learned_tables(
     """
     for done in range(rounds):
         progress("tables", done, rounds)
-        weights, values = make_code(tables).sums(rows, reach, threads)
+        weights, values = make_code(tables).sums(rows, classes, reach, class_weights, threads)
         weights, values = weights.reshape(tables.shape), values.reshape(tables.shape)
         weights = weights + weights[:, ::-1]
         values = values - values[:, ::-1]
@@ -117,9 +121,3 @@ def stored_tables(tables: Tables) -> dict[str, NDArray[np.generic]]:
         "steps": steps,
         "wide_tables": half[BYTES:].astype(np.float16),
     }
-
-
-def tables_as_read(narrow: NDArray[np.uint8], wide: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Stored tables as they are decoded with, in units of steps for narrow widths."""
-    half = np.concatenate([narrow.view(np.int8).astype(np.float32), wide.astype(np.float32)])
-    return np.concatenate([half, -half[:, ::-1]], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, parse_codec
+from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, join_rows, parse_codec
 from emcomp.codecs.checks import refuse_infinite_rows, refuse_overflow
 from emcomp.compression.planning import CompressionPlan, make_plan
 from emcomp.compression.streaming import compress_to
@@ -138,9 +138,47 @@ class EncodeRows:
 
     def __call__(self, first: int, count: int, threads: int, out: Tensors | None = None) -> Tensors:
         """Encode rows [first, first + count) into ``out`` or into new tensors."""
-        into = allocate(self.fitted.row_tensors, count) if out is None else out
-        self.fitted.encode(Block(first, self.source.read(first, count)), into, threads)
-        return into
+        block = Block(first, self.source.read(first, count))
+        if out is None:
+            return self.fitted.encode_rows(block, threads)
+        self.fitted.encode(block, out, threads)
+        return out
+
+
+def _encode_in_place(
+    source: Source, fitted: FittedCodec, engine: Engine, cuts: list[tuple[int, int]]
+) -> Tensors:
+    """Row tensors whose parts are known to have their places beforehand."""
+    rows = source.shape[0]
+    tensors = allocate(fitted.row_tensors, rows)
+    places = [
+        {name: tensor[first : first + count] for name, tensor in tensors.items()}
+        for first, count in cuts
+    ]
+    calls = [
+        (first, count, engine.threads, out if engine.shares_memory else None)
+        for (first, count), out in zip(cuts, places, strict=True)
+    ]
+    results = engine.map(EncodeRows(source, fitted), calls)
+    for (first, count), out, encoded in zip(cuts, places, results, strict=True):
+        if not engine.shares_memory:
+            for name, tensor in encoded.items():
+                out[name][...] = tensor
+        engine.progress("encode", first + count, rows)
+    return tensors
+
+
+def _encode_ragged(
+    source: Source, fitted: FittedCodec, engine: Engine, cuts: list[tuple[int, int]]
+) -> Tensors:
+    """Row tensors that have to be joined."""
+    calls = [(first, count, engine.threads) for first, count in cuts]
+    parts: list[tuple[int, Tensors]] = []
+    results = engine.map(EncodeRows(source, fitted), calls)
+    for (first, count), encoded in zip(cuts, results, strict=True):
+        parts.append((count, encoded))
+        engine.progress("encode", first + count, source.shape[0])
+    return join_rows(fitted.codec, parts, fitted.shared_tensors)
 
 
 def encode(
@@ -153,24 +191,11 @@ def encode(
     rows, dim = source.shape
     fitted = codec.fit(source, engine)
     refuse_overflow(fitted)
-    tensors = allocate(fitted.row_tensors, rows)
     step = block_rows(dim)
     cuts = [(first, min(step, rows - first)) for first in range(0, rows, step)]
-    places = [
-        {name: tensor[first : first + count] for name, tensor in tensors.items()}
-        for first, count in cuts
-    ]
     engine.progress("encode", 0, rows)
-    calls = [
-        (first, count, engine.threads, out if engine.shares_memory else None)
-        for (first, count), out in zip(cuts, places, strict=True)
-    ]
-    results = engine.map(EncodeRows(source, fitted), calls)
-    for (first, count), out, encoded in zip(cuts, places, results, strict=True):
-        if not engine.shares_memory:
-            for name, tensor in encoded.items():
-                out[name][...] = tensor
-        engine.progress("encode", first + count, rows)
+    together = _encode_ragged if codec.ragged_tensors else _encode_in_place
+    tensors = together(source, fitted, engine, cuts)
     table = CompressedEmbedding(
         codec,
         (rows, codec.table_dim(dim)),

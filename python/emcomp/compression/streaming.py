@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from emcomp import _core
 from emcomp._support.atomic_files import TEMPORARY, atomic_write, remove_leftovers
 from emcomp._support.locks import LOCK, only_writer
-from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate
+from emcomp.codecs.base import Codec, FittedCodec, Tensors, allocate, join_rows
 from emcomp.codecs.checks import refuse_infinite_rows, refuse_overflow
 from emcomp.compression.planning import CompressionPlan
 from emcomp.engine.base import Engine
@@ -65,7 +65,9 @@ class EncodeShard:
     def __call__(self, number: int, first: int, count: int, threads: int) -> Shard:
         """Encode rows [first, first + count) as shard ``number``."""
         fitted = self.fitted
-        tensors = allocate(fitted.row_tensors, count)
+        ragged = bool(fitted.codec.ragged_tensors)
+        tensors = {} if ragged else allocate(fitted.row_tensors, count)
+        parts: list[tuple[int, Tensors]] = []
         inverted = fitted.codec.table_dim(fitted.dim) == fitted.dim
         decoded = np.empty((block_rows(fitted.dim, _MEASURED_BYTES), fitted.dim), np.float32)
         sums = _core.SquaredError()
@@ -74,8 +76,13 @@ class EncodeShard:
         for block in blocks(self.source, first, count):
             rows = block.rows
             begin = block.first - first
-            out = {name: tensor[begin : begin + len(rows)] for name, tensor in tensors.items()}
-            fitted.encode(Block(self.offset + block.first, rows), out, threads)
+            placed = Block(self.offset + block.first, rows)
+            if ragged:
+                out = fitted.encode_rows(placed, threads)
+                parts.append((len(rows), out))
+            else:
+                out = {name: tensor[begin : begin + len(rows)] for name, tensor in tensors.items()}
+                fitted.encode(placed, out, threads)
             source.update(bytes_of(rows))
             if inverted:
                 self._measure(sums, rows, out, decoded, threads)
@@ -84,6 +91,8 @@ class EncodeShard:
             if begin == 0:
                 seen = rows[:_CLIPPING_ROWS]
                 clipped = fitted.clipped(seen, threads) / seen.size
+        if ragged:
+            tensors = join_rows(fitted.codec, parts, fitted.shared_tensors)
         shard = Shard(
             file="",
             checksum="",
@@ -348,7 +357,7 @@ def _encode(
     done: dict[int, Shard] = {}
     left = []
     for number, first, count in shard_bounds(rows, shard_rows):
-        kept = _kept_shard(folder, number, fit)
+        kept = _kept_shard(folder, number, fit, fitted.codec)
         if kept is not None and (kept.first, kept.rows) == (first, count):
             done[number] = kept
         else:
@@ -364,11 +373,11 @@ def _encode(
     return tuple(done[number] for number in sorted(done))
 
 
-def _kept_shard(folder: Path, number: int, fit: str) -> Shard | None:
+def _kept_shard(folder: Path, number: int, fit: str, codec: Codec) -> Shard | None:
     """A shard that an earlier run has written, checked byte by byte."""
     for path in sorted(folder.glob(shard_pattern(number))):
         try:
-            shard, *_ = read_shard(path, fit)
+            shard, *_ = read_shard(path, fit, codec)
             container.verify(path)
         except FormatError as error:
             raise FormatError(f"{error}. Remove this shard and resume") from error

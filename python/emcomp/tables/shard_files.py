@@ -90,9 +90,9 @@ def write_shard(
 
 
 def read_shard(
-    path: Path, fit: str, *, mapped: bool = True
+    path: Path, fit: str, codec: Codec, *, mapped: bool = True
 ) -> tuple[Shard, dict[str, NDArray[Any]], _core.MappedFile]:
-    """A shard, its tensors, and the file that they are views of.
+    """A shard of a table of this codec, its tensors, and the file that they are views of.
 
     Raises:
         FormatError: naming the shard, if it is missing, or of another fit.
@@ -104,7 +104,8 @@ def read_shard(
         raise FormatError(f"the shard {path} was encoded with another fit than the rest")
     tensors = {name: opened.tensor(name) for name in opened.names}
     for name, tensor in tensors.items():
-        if tensor.ndim == 0 or len(tensor) != fields["rows"]:
+        of_rows = name not in codec.ragged_tensors
+        if tensor.ndim == 0 or (of_rows and len(tensor) != fields["rows"]):
             raise CorruptFileError(f"{path}: tensor {name!r} has not {fields['rows']} rows")
     if not tensors:
         raise CorruptFileError(f"{path}: the shard has no tensors")

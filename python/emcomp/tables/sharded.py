@@ -7,7 +7,7 @@ the table has words, a file has the vocabulary. docs/format.md specifies them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codecs.base import Codec, Info, LatentFactor, Tensors
+from emcomp.codecs.base import Codec, Info, LatentFactor, Tensors, join_rows
 from emcomp.errors import CorruptFileError, FormatError, InputError
 from emcomp.io.sources.memory_mapped import release
 from emcomp.tables import container
@@ -24,7 +24,7 @@ from emcomp.tables.container import TensorStream
 from emcomp.tables.origin import Origin
 from emcomp.tables.shard_files import read_fit, read_shard, read_words
 from emcomp.tables.shard_index import FIT, INDEX, Index, read_index
-from emcomp.tables.table import CompressedEmbedding
+from emcomp.tables.table import CompressedEmbedding, release_rows
 from emcomp.vocabulary.index import Vocabulary
 
 _ATTEMPTS = 20
@@ -42,25 +42,21 @@ class ShardedEmbedding(CompressedEmbedding):
         codec: Codec,
         shape: tuple[int, int],
         shared: Tensors,
-        shards: Sequence[Tensors],
+        shards: Sequence[tuple[int, Tensors]],
         words: Vocabulary | None,
         info: Info,
     ) -> None:
-        self._shards = shards
-        readers = []
-        for shard in shards:
-            rows = len(next(iter(shard.values())))
-            readers.append(codec.reader((rows, shape[1]), {**shard, **shared}))
+        self._parts = shards
+        self._shards = [tensors for _, tensors in shards]
+        readers = [
+            codec.reader((rows, shape[1]), {**tensors, **shared}) for rows, tensors in shards
+        ]
         reader = readers[0] if len(readers) == 1 else _core.concatenated_reader(readers)
         super().__init__(codec, shape, shared, words, info, reader)
 
     @cached_property
     def _joined(self) -> Tensors:
-        joined = {
-            name: np.concatenate([shard[name] for shard in self._shards])
-            for name in self._shards[0]
-        }
-        return {**joined, **self._tensors}
+        return {**join_rows(self.codec, self._parts, self._tensors), **self._tensors}
 
     @property
     def tensors(self) -> Tensors:
@@ -69,9 +65,8 @@ class ShardedEmbedding(CompressedEmbedding):
 
     def _latent_factor(self) -> LatentFactor | None:
         factors = []
-        for shard in self._shards:
-            shape = len(next(iter(shard.values()))), self.dim
-            factor = self.codec.latent_factor(shape, {**shard, **self._tensors})
+        for rows, shard in self._parts:
+            factor = self.codec.latent_factor((rows, self.dim), {**shard, **self._tensors})
             if factor is None:
                 return None
             factors.append(factor)
@@ -91,15 +86,19 @@ class ShardedEmbedding(CompressedEmbedding):
 
     def save(self, path: str | Path) -> None:
         """Write all shards to one file, the same bytes as of the table compressed at once."""
-        rows = self.shape[0]
+        ragged = self.codec.join_ragged(self._parts, self._tensors)
         streams: dict[str, NDArray[Any] | TensorStream] = {
-            name: TensorStream(
-                container.type_name(tensor.dtype), (rows, *tensor.shape[1:]), self._blocks(name)
-            )
-            for name, tensor in self._shards[0].items()
+            name: ragged[name] if name in ragged else self._stream(name) for name in self._shards[0]
         }
         words = {} if self.words is None else self.words.tensors()
         container.write(path, {**streams, **self._tensors, **words}, self._description)
+
+    def _stream(self, name: str) -> TensorStream:
+        """A tensor of all shards, one after another."""
+        tensor = self._shards[0][name]
+        length = sum(len(shard[name]) for shard in self._shards)
+        kind = container.type_name(tensor.dtype)
+        return TensorStream(kind, (length, *tensor.shape[1:]), self._blocks(name))
 
     def _blocks(self, name: str) -> Iterator[NDArray[Any]]:
         for shard in self._shards:
@@ -108,12 +107,11 @@ class ShardedEmbedding(CompressedEmbedding):
 
     def _release(self, first: int, count: int) -> None:
         begin = 0
-        for shard in self._shards:
-            rows = len(next(iter(shard.values())))
+        for rows, shard in self._parts:
             low, high = max(first - begin, 0), min(first + count - begin, rows)
             if low < high:
                 for tensor in shard.values():
-                    release(tensor[low:high])
+                    release_rows(tensor, rows, low, high)
             begin += rows
 
 
@@ -143,16 +141,18 @@ def _open_shards(folder: Path, index: Index, mapped: bool) -> ShardedEmbedding:
     fit = read_fit(folder, mapped=mapped)
     if fit.checksum != index.fit:
         raise FormatError(f"{folder / FIT} is not the fit that the index names")
-    shards: list[Mapping[str, NDArray[Any]]] = []
+    shards: list[tuple[int, Tensors]] = []
     files = []
     for shard in index.shards:
-        found, tensors, file = read_shard(folder / shard.file, index.fit, mapped=mapped)
+        found, tensors, file = read_shard(
+            folder / shard.file, index.fit, index.codec, mapped=mapped
+        )
         if found != shard:
             raise CorruptFileError(
                 f"{folder / shard.file} is not the shard of rows {shard.first} to "
                 f"{shard.first + shard.rows} that the index names"
             )
-        shards.append(tensors)
+        shards.append((shard.rows, tensors))
         files.append(file)
     words = (
         None

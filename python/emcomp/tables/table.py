@@ -199,9 +199,10 @@ class CompressedEmbedding:
         return rows
 
     def _release(self, first: int, count: int) -> None:
-        for tensor in self._tensors.values():
-            if len(tensor.shape) and len(tensor) == len(self):
-                release(tensor[first : first + count])
+        ragged = self.codec.ragged_tensors
+        for name, tensor in self._tensors.items():
+            if name in ragged or (len(tensor.shape) and len(tensor) == len(self)):
+                release_rows(tensor, len(self), first, first + count)
 
     def latents(self) -> LatentRows | None:
         """The latents, where they are fewer than the entries of a row: they span the same columns."""
@@ -380,6 +381,11 @@ class CompressedEmbedding:
         tensors = {name: np.array(tensor) for name, tensor in self.tensors.items()}
         words = None if self.words is None else self.words.tensors()
         return _unpickle, (str(self.codec), self.shape, tensors, words, dict(self.info))
+
+
+def release_rows(tensor: NDArray[Any], rows: int, first: int, last: int) -> None:
+    """Let go of what a tensor has of some rows, or about that where rows differ in length."""
+    release(tensor[len(tensor) * first // rows : len(tensor) * last // rows])
 
 
 def _unpickle(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from emcomp.codecs.base import (
     TensorLayout,
     Tensors,
     Transform,
+    allocate,
     parse_codec,
 )
 from emcomp.codecs.floats import Float
@@ -217,6 +218,19 @@ class Transformed(Codec):
             + rows * sum(tensor_bytes(tensor) for tensor in self.transform.row_tensors().values())
         )
 
+    @property
+    def ragged_tensors(self) -> frozenset[str]:
+        """Those of the latents' codec."""
+        return frozenset(map(_outer, self.latents.ragged_tensors))
+
+    def join_ragged(
+        self, parts: Sequence[tuple[int, Tensors]], shared: Tensors
+    ) -> dict[str, NDArray[Any]]:
+        """Those of the latents' codec."""
+        inner = [(rows, split_tensors(tensors)[1]) for rows, tensors in parts]
+        joined = self.latents.join_ragged(inner, split_tensors(shared)[1])
+        return {_outer(name): tensor for name, tensor in joined.items()}
+
     def resolved(self, shape: tuple[int, int]) -> Transformed:
         """With the latents' codec resolved."""
         size = self.transform.latent_dim(shape[1])
@@ -315,6 +329,16 @@ class FittedTransformed(FittedCodec):
     def clipped(self, rows: NDArray[Any], threads: int) -> int:
         """Latents beyond the range of their codec."""
         return self.latents.clipped(self.transform.latents(rows, threads), threads)
+
+    def encode_rows(self, block: Block, threads: int) -> dict[str, NDArray[Any]]:
+        """Encode the latents of a block."""
+        own = allocate(self.transform.stage.row_tensors(), len(block.rows))
+        latents = self.transform.latents(block.rows, threads, own.get("scales"))
+        inner = self.latents.encode_rows(Block(block.first, latents), threads)
+        return {
+            **{PREFIX + name: tensor for name, tensor in own.items()},
+            **{_outer(name): tensor for name, tensor in inner.items()},
+        }
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode the latents of a block."""
