@@ -92,9 +92,8 @@ def test_a_fitted_codec_is_its_tensors(codec):
     assert dict(again.info) == dict(fitted.info)
     assert again.shared_tensors.keys() == fitted.shared_tensors.keys()
     for first, count in [(0, 1000), (700, 300)]:
-        results = []
-        for one in (fitted, again):
-            results.append(one.encode_rows(Block(first, X[first : first + count]), 2))
+        block = Block(first, X[first : first + count])
+        results = [one.encode_rows(block, 2) for one in (fitted, again)]
         for name, tensor in results[0].items():
             assert np.array_equal(tensor, results[1][name]), name
 

@@ -226,8 +226,17 @@ def decoded(
     if stage.name in transforms:
         count = transforms[stage.name]
         latents = stage.whole(count)[0] if count else (stage.whole(0), dim)[1]
+        need(prefix + "map" in tensors or stage.name in ("pca", "rotate"), NotATableError)
+        in_bytes = stage.name not in ("pca", "rotate") and tensors[prefix + "map"].dtype == "U8"
+        if in_bytes and stage.name in ("whiten", "principal") and tensors[prefix + "map"].shape:
+            latents = tensors[prefix + "map"].shape[0]
         need(1 <= latents <= dim and (stage.name != "pca" or latents == dim), NotATableError)
-        if stage.name not in ("pca", "rotate"):
+        if in_bytes:
+            steps = has(prefix + "steps", "F32", latents, shared=True)
+            entries = has(prefix + "map", "U8", latents, dim).view(np.int8).astype(np.float32)
+            with np.errstate(all="ignore"):
+                need(np.isfinite(entries * steps[:, None]).all(), NotATableError)
+        elif stage.name not in ("pca", "rotate"):
             has(prefix + "map", "F16 F32", latents, dim, shared=True)
         if stage.name == "autoencoder":
             stage.choice("activation", "linear", "elu")

@@ -34,6 +34,8 @@ CODECS = [
     "allocate:2.5",
     "trellis:1.5(rounds=0,widths=column)",
     "trellis:2(rounds=0,classes=3)",
+    "principal(0.0,scales=none,map_dtype=int8)+trellis:1(rounds=0,classes=2)",
+    "whiten(map_dtype=int8)+kmeans:2",
     "rotate+trellis:2(rounds=0,window=10,centre=none)",
     "float:16",
     "svd:4+rotate(scales=row)+pq:2x3",

@@ -45,6 +45,8 @@ CODECS = [
     "principal(0.0,centre=none,scales=none)+allocate:1",
     "trellis:2(rounds=1)",
     "trellis:2(rounds=1,classes=4)",
+    "principal(0.0,scales=none,map_dtype=int8)+trellis:1(rounds=1,classes=auto)",
+    "whiten(map_dtype=int8)+kmeans:3",
     "rotate(scales=row)+trellis:1(rounds=1,classes=3,centre=none)",
     "trellis:1.5(rounds=1,window=10,centre=none)",
     "trellis:0.7(rounds=1,window=12,widths=column)",

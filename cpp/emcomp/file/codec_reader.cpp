@@ -23,7 +23,8 @@ struct Transform {
   std::string_view name;
   const char* scales = nullptr;  // the default of an option, for scales of rows or none
   Map map;
-  bool has_size = false;    // the number of latents; otherwise they are as many as columns
+  bool has_size = false;    // the number of latents; otherwise they are as many as columns,
+  bool may_narrow = false;  // or as the rows of a map of bytes
   bool has_centre = false;  // an option, for an offset or none
   bool has_offset = false;  // always
   bool has_gain = false;    // where rows have scales
@@ -33,8 +34,12 @@ struct Transform {
 constexpr Transform kTransforms[] = {
     {.name = "pca", .map = Map::kNone, .has_size = true},
     {.name = "rotate", .scales = "none", .map = Map::kRotation, .has_gain = true},
-    {.name = "whiten", .scales = "row", .map = Map::kDense, .has_centre = true},
-    {.name = "principal", .scales = "row", .map = Map::kDense, .has_centre = true},
+    {.name = "whiten", .scales = "row", .map = Map::kDense, .may_narrow = true, .has_centre = true},
+    {.name = "principal",
+     .scales = "row",
+     .map = Map::kDense,
+     .may_narrow = true,
+     .has_centre = true},
     {.name = "autoencoder",
      .map = Map::kDense,
      .has_size = true,
@@ -97,7 +102,9 @@ class CodecReader {
     const Transform& transform = find_transform(from);
     from.check(transform.has_size || from.stage.sizes.empty(),
                "its name is not followed by numbers");
-    const std::int64_t size = transform.has_size ? from.size(0, 1) : dim;
+    const std::int64_t size = transform.has_size     ? from.size(0, 1)
+                              : transform.may_narrow ? from.narrow_latents(dim)
+                                                     : dim;
     const std::string inner = from.prefix + kTransformPrefix;
     if (transform.map == Map::kNone) {
       from.check(size == dim, "the rows have " + std::to_string(dim) + " columns");

@@ -1,6 +1,7 @@
 #include "emcomp/file/stage_tensors.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <locale>
 #include <sstream>
 
@@ -133,10 +134,27 @@ const float* StageTensors::floats(const std::string& name, const Shape& shape) c
   return reinterpret_cast<const float*>(halves_or_floats(name, shape).bytes.data());
 }
 
+std::int64_t StageTensors::narrow_latents(std::int64_t dim) const {
+  const Tensor& map = tensor("map");
+  return map.dtype == "U8" && !map.shape.empty() ? map.shape.front() : dim;
+}
+
 std::shared_ptr<const transforms::LinearMap> StageTensors::dense_map(std::int64_t latents,
                                                                      std::int64_t dim) const {
   check(latents >= 1 && latents <= dim, "rows of " + std::to_string(dim) + " columns have 1 to " +
                                             std::to_string(dim) + " latents");
+  if (tensor("map").dtype == "U8") {
+    const float* steps = floats("steps", {latents});
+    const Tensor& map = tensor("map", {latents, dim});
+    std::vector<float> entries(map.bytes.size());
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto entry = static_cast<float>(static_cast<std::int8_t>(map.bytes[i]));
+      entries[i] = entry * steps[i / static_cast<std::size_t>(dim)];
+    }
+    check(std::all_of(entries.begin(), entries.end(), [](float e) { return std::isfinite(e); }),
+          "its map has entries that are not finite");
+    return transforms::make_dense_map(entries.data(), latents, dim);
+  }
   const Tensor& map = halves_or_floats("map", {latents, dim});
   if (dtype("map") == base::DType::kFloat32) {
     return transforms::make_dense_map(reinterpret_cast<const float*>(map.bytes.data()), latents,

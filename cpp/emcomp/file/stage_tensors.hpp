@@ -59,7 +59,10 @@ struct StageTensors {
   const float* floats(const std::string& name, const Shape& shape) const;
   const Tensor& halves_or_floats(const std::string& name, const Shape& shape) const;
 
-  // The map from latents to rows of dim columns.
+  // How many latents there are for dim columns: fewer only where the map is of bytes.
+  std::int64_t narrow_latents(std::int64_t dim) const;
+
+  // The map from latents to rows of dim columns: of floats, or bytes times a step for each latent.
   std::shared_ptr<const transforms::LinearMap> dense_map(std::int64_t latents,
                                                          std::int64_t dim) const;
 };

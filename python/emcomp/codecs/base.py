@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -40,6 +40,19 @@ class LatentFactor(NamedTuple):
     latents: _core.Reader
     scales: NDArray[np.float16] | None
     """Of the rows, array (rows,)."""
+
+
+class Narrowing(Protocol):
+    """How to leave the last columns of a source out, and what that saves."""
+
+    @property
+    def column_bytes(self) -> int:
+        """What a column adds to the size of a table, beside what its codec keeps of it."""
+        ...
+
+    def narrow(self, columns: int, threads: int, /) -> Source:
+        """The rows with the first columns alone."""
+        ...
 
 
 class FittedCodec(ABC):
@@ -120,6 +133,15 @@ class Codec(Stage, ABC):
     @abstractmethod
     def fit(self, source: Source, engine: Engine) -> FittedCodec:
         """Learn from all rows. Raises InputError for NaN and infinite entries."""
+
+    def fit_narrowed(
+        self,
+        source: Source,
+        engine: Engine,
+        narrowing: Narrowing,  # noqa: ARG002
+    ) -> FittedCodec:
+        """Learn from the first columns of all rows, which get bits; here from all columns."""
+        return self.fit(source, engine)
 
     @abstractmethod
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedCodec:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp._support.validation import check_count
-from emcomp.codecs.base import NOTHING, Codec, FittedCodec, Info, RowTensor, TensorLayout, Tensors
+from emcomp.codecs.base import (
+    NOTHING,
+    Codec,
+    FittedCodec,
+    Info,
+    Narrowing,
+    RowTensor,
+    TensorLayout,
+    Tensors,
+)
 from emcomp.codecs.grammar import register
 from emcomp.codecs.trellis_classes import MOST, ClassTensors
 from emcomp.codecs.trellis_fit import CLASS_SAMPLE, fit_tensors
@@ -163,19 +172,21 @@ class Trellis(Codec):
     def nbytes(self, shape: tuple[int, int]) -> int:
         """Gains, codes, widths, scales, tables and the mean row."""
         rows, dim = shape
-        most = MOST if self.classes == "auto" else int(self.classes)
-        shared = sum(
-            int(np.prod(size, dtype=np.int64)) * np.dtype(dtype).itemsize
-            for dtype, size in self._shared_layout(dim, most).values()
-        )
+        shared = self.shared_bytes(dim, self.most_classes)
         places = -(-rows // _core.RECORD_ROWS) * _RECORD_BYTES if self.ragged else 0
         return rows * self.row_bytes(dim) + places + shared
 
-    def codes_budget(self, shape: tuple[int, int], classes: int) -> int:
-        """Bytes of all rows' gains and codes, with so many classes: what others would need."""
-        rows, dim = shape
-        most = MOST if self.classes == "auto" else int(self.classes)
-        return rows * self.row_bytes(dim) + 2 * dim * (most - classes)
+    def shared_bytes(self, dim: int, classes: int) -> int:
+        """Bytes of all tensors that rows of classes share, but for unused ones."""
+        return sum(
+            int(np.prod(size, dtype=np.int64)) * np.dtype(dtype).itemsize
+            for dtype, size in self._shared_layout(dim, classes).values()
+        )
+
+    @property
+    def most_classes(self) -> int:
+        """Classes that there may be."""
+        return MOST if self.classes == "auto" else int(self.classes)
 
     def fit(self, source: Source, engine: Engine) -> FittedTrellis:
         """Find the mean row, the columns' strengths, the rows' lengths and the tables.
@@ -184,6 +195,15 @@ class Trellis(Codec):
             InputError: for NaN and infinite entries.
         """
         return self.restore(source.shape[1], fit_tensors(self, source, engine), NOTHING)
+
+    def fit_narrowed(self, source: Source, engine: Engine, narrowing: Narrowing) -> FittedTrellis:
+        """Leave the last columns out if no class has bits for them, and use what that saves.
+
+        Raises:
+            InputError: for NaN and infinite entries.
+        """
+        tensors = fit_tensors(self, source, engine, narrowing if self.ragged else None)
+        return self.restore(tensors["widths"].shape[1], tensors, NOTHING)
 
     def fit_passes(self, shape: tuple[int, int]) -> tuple[int, int]:
         """To check the rows, for the mean, for squares and lengths, for the sample and classes."""

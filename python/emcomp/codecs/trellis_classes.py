@@ -36,6 +36,12 @@ class ClassTensors(NamedTuple):
     costs: NDArray[np.float64]
     """Array (classes,), of a row whatever its entries."""
 
+    def narrowed(self, columns: int) -> ClassTensors:
+        """The same for rows with the first columns alone."""
+        groups = int(np.searchsorted(self.ends, columns)) + 1
+        ends = np.minimum(self.ends[:groups], columns)
+        return ClassTensors(ends, np.ascontiguousarray(self.prices[:, :groups]), self.costs)
+
     def core(self) -> _core.TrellisClasses:
         """What chooses classes natively."""
         return _core.TrellisClasses(*self)

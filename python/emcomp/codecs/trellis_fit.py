@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emcomp import _core
-from emcomp.codecs.base import Tensors
+from emcomp.codecs.base import Narrowing, Tensors
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.codecs.trellis_classes import (
     MOST,
@@ -28,9 +28,9 @@ from emcomp.codecs.trellis_scales import (
 )
 from emcomp.codecs.trellis_tables import Tables, learned_tables, start_tables, stored_tables
 from emcomp.engine.base import Engine, Progress
-from emcomp.io.sources.base import Source
+from emcomp.io.sources.base import ArraySource, Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
-from emcomp.statistics.row_sums import Matrix, View, column_means
+from emcomp.statistics.row_sums import Matrix, Sums, View, column_means
 
 if TYPE_CHECKING:
     from emcomp.codecs.trellis import Trellis
@@ -49,7 +49,7 @@ class Rows(NamedTuple):
     """What is known of the rows of each class."""
 
     mean_squares: Matrix
-    """Of the columns, array (classes, dim)."""
+    """Of the columns, array (classes, columns)."""
     counts: NDArray[np.float64]
     """Array (classes,)."""
     weights: NDArray[np.float64]
@@ -58,9 +58,56 @@ class Rows(NamedTuple):
     """Of the codes of a row, array (classes,)."""
     unused: int
     """Bytes that no class can take."""
+    expected: float
+    """Squared error of Gaussian columns, weighted, up to a factor."""
 
 
-def fit_tensors(codec: Trellis, source: Source, engine: Engine) -> dict[str, NDArray[Any]]:
+class Budget(NamedTuple):
+    """Bytes for the gains and codes of all rows, and what they depend on."""
+
+    codec: Trellis
+    shape: tuple[int, int]
+    column_bytes: int
+    """What a column adds to the size elsewhere."""
+
+    def codes(self, classes: int, columns: int) -> int:
+        """Bytes for so many classes and columns: fewer of them leave more."""
+        rows, dim = self.shape
+        most = self.codec.shared_bytes(dim, self.codec.most_classes)
+        saved = most - self.codec.shared_bytes(columns, classes)
+        return rows * self.codec.row_bytes(dim) + saved + (dim - columns) * self.column_bytes
+
+    def share(self, sums: Sums, columns: int, scale: float = 1.0) -> Rows:
+        """Bits of rows of each class, given sums over the rows, or over one in ``scale`` of them."""
+        counts, weights = sums["counts"] * scale, sums["weights"] * scale
+        rows = np.where(counts > 0, counts, 1.0)
+        mean_squares = sums["squares"] * scale / rows[:, None]
+        weights = np.where(weights > 0, weights / rows, 0.0)
+        weights = np.where(weights > 0, weights / (weights.max() or 1.0), 1.0)
+        least = self.codec.window_bits(self.shape[1])
+        budget = self.codes(len(counts), columns)
+        kept = mean_squares[:, :columns]
+        bits, unused = class_bits(kept, np.rint(counts), weights, budget, least)
+        left = mean_squares.copy()
+        for c in np.flatnonzero((bits > 0) & kept.any(axis=1)):
+            left[c, :columns] *= 4.0 ** -water_rates(kept[c], int(bits[c]))
+        expected = float((counts * weights * left.sum(axis=1)).sum())
+        return Rows(kept, counts, weights, bits, unused, expected)
+
+
+class Classified(NamedTuple):
+    """Classes, and what they are good for."""
+
+    classes: ClassTensors
+    columns: int
+    """The first ones, of which some row has bits."""
+    expected: float
+    """Squared error, as in `Rows`."""
+
+
+def fit_tensors(
+    codec: Trellis, source: Source, engine: Engine, narrowing: Narrowing | None = None
+) -> dict[str, NDArray[Any]]:
     """All tensors that rows share, and those by which their classes are told."""
     rows, dim = source.shape
     refuse_nonfinite(source, engine)
@@ -76,100 +123,82 @@ def fit_tensors(codec: Trellis, source: Source, engine: Engine) -> dict[str, NDA
     ):
         offset[:] = 0
     known = Rows(
-        mean_squares[None], np.array([float(rows)]), np.ones(1), np.array([codec.code_bits(dim)]), 0
+        mean_squares[None],
+        np.array([float(rows)]),
+        np.ones(1),
+        np.array([codec.code_bits(dim)]),
+        0,
+        0.0,
     )
     some = None
-    if codec.classes != 1:
+    if codec.ragged:
         some = sampled(source, CLASS_SAMPLE, codec.seed, engine)
-        classes, known = _classified(codec, source, some, mean_squares, offset, engine)
+        budget = Budget(codec, source.shape, 0 if narrowing is None else narrowing.column_bytes)
+        found = _find_classes(budget, some, mean_squares, offset, narrowing is not None, engine)
+        if narrowing is not None and found.columns < dim:
+            source = narrowing.narrow(found.columns, engine.threads)
+            some = sampled(source, CLASS_SAMPLE, codec.seed, engine)
+            if offset is not None:
+                offset = tensors["offset"] = offset[: found.columns].copy()
+        classes = found.classes.narrowed(found.columns)
+        squares = ClassSquares(source, offset, classes, codec.weight)
+        known = budget.share(engine.fold("classes", source.shape, squares), found.columns)
         tensors |= {f"class_{name}": tensor for name, tensor in classes._asdict().items()}
         tensors["unused"] = np.zeros(known.unused, np.uint8)
-    tables = start_tables(codec.window_bits(dim))
+    window = codec.window_bits(dim)
+    tables = start_tables(window)
     tensors["widths"], strengths = _shared_out(codec, known, tables)
     tensors["scales"], scale_low = column_scales(strengths)
-    tensors["grid"] = np.array([*gain_grid(sums["lengths"]), scale_low], np.int64)
+    # A root mean square over fewer columns, which have nearly all of the squares, is larger.
+    higher = round(64 * np.log2(dim / known.mean_squares.shape[1]) / 2)
+    lengths = np.roll(sums["lengths"], higher)
+    tensors["grid"] = np.array([*gain_grid(lengths), scale_low], np.int64)
     if codec.rounds and mean_squares.any():
         if some is None:
             some = sampled(source, codec.sample, codec.seed, engine)
-        tables = engine.call(_learn, codec, dict(tensors), tables, some, known)
+        tables = engine.call(_learn, codec, window, dict(tensors), tables, some, known)
     return tensors | stored_tables(tables)
 
 
-def _classified(
-    codec: Trellis,
-    source: Source,
+def _find_classes(
+    budget: Budget,
     some: NDArray[Any],
     mean_squares: NDArray[np.float64],
     offset: NDArray[np.float32] | None,
+    narrow: bool,
     engine: Engine,
-) -> tuple[ClassTensors, Rows]:
-    """Classes of the rows, found from some of them, and what is known of all rows of each."""
-    rows, dim = source.shape
+) -> Classified:
+    """The classes of least expected error, found from some rows."""
+    codec, (rows, dim), _ = budget
     centred = np.asarray(some, np.float64) - (0.0 if offset is None else offset)
     level = water_level(mean_squares, codec.code_bits(dim)) if mean_squares.any() else 1.0
     numbers = _NUMBERS if codec.classes == "auto" else (int(codec.classes),)
-    least, best = np.inf, None
+    best: Classified | None = None
     for number in numbers:
         classes = find_classes(centred, number, level)
-        if len(numbers) > 1:
-            sums = ClassSquares(_Sample(some), offset, classes, codec.weight)(
-                0, len(some), engine.threads
-            )
-            scale = rows / len(some)
-            known = _known(codec, (rows, dim), sums["squares"] * scale, sums["counts"] * scale,
-                           sums["weights"] * scale, len(classes.costs))  # fmt: skip
-            expected = _expected_error(known)
-            if best is not None and not expected < least:
-                continue
-            least = expected
-        best = classes
+        sums = ClassSquares(ArraySource(some), offset, classes, codec.weight)(
+            0, len(some), engine.threads
+        )
+        scale = rows / len(some)
+        columns = dim
+        known = budget.share(sums, columns, scale)
+        for _ in range(2 if narrow and codec.widths != "even" else 0):
+            # What columns left out have saved may bring some of them back.
+            columns = _last_with_bits(sums, known, dim)
+            known = budget.share(sums, columns, scale)
+        if best is None or known.expected < best.expected:
+            best = Classified(classes, columns, known.expected)
     assert best is not None
-    found = engine.fold("classes", source.shape, ClassSquares(source, offset, best, codec.weight))
-    return best, _known(
-        codec, (rows, dim), found["squares"], found["counts"], found["weights"], len(best.costs)
-    )
+    return best
 
 
-class _Sample:
-    """Some rows as a source."""
-
-    def __init__(self, rows: NDArray[Any]) -> None:
-        self._rows = rows
-        self.shape = rows.shape[0], rows.shape[1]
-
-    def read(self, first: int, count: int) -> NDArray[Any]:
-        """Some of them."""
-        return self._rows[first : first + count]
-
-
-def _known(
-    codec: Trellis,
-    shape: tuple[int, int],
-    squares: Matrix,
-    counts: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    classes: int,
-) -> Rows:
-    rows = np.where(counts > 0, counts, 1.0)
-    mean_squares = squares / rows[:, None]
-    weights = np.where(weights > 0, weights / rows, 0.0)
-    weights = np.where(weights > 0, weights / (weights.max() or 1.0), 1.0)
-    budget = codec.codes_budget(shape, classes)
-    least = codec.window_bits(shape[1])
-    bits, unused = class_bits(mean_squares, np.rint(counts), weights, budget, least)
-    return Rows(mean_squares, counts, weights, bits, unused)
-
-
-def _expected_error(known: Rows) -> float:
-    """Of Gaussian columns, weighted, up to a factor."""
-    total = 0.0
-    for mean_squares, count, weight, bits in zip(*known[:4], strict=True):
-        if bits and mean_squares.any():
-            left = mean_squares * 4.0 ** -water_rates(mean_squares, int(bits))
-        else:
-            left = mean_squares
-        total += count * weight * float(left.sum())
-    return total
+def _last_with_bits(sums: Sums, known: Rows, dim: int) -> int:
+    """Columns up to the last of which rows of some class have bits, with as many bits a row."""
+    last = 1
+    for squares, bits in zip(sums["squares"], known.bits, strict=True):
+        if bits and squares.any():
+            last = max(last, int(np.flatnonzero(water_rates(squares[:dim], int(bits)))[-1]) + 1)
+    return last
 
 
 def _shared_out(codec: Trellis, known: Rows, tables: Tables) -> tuple[NDArray[np.uint8], Matrix]:
@@ -203,6 +232,7 @@ def _shared_out(codec: Trellis, known: Rows, tables: Tables) -> tuple[NDArray[np
 
 def _learn(
     codec: Trellis,
+    window: int,
     tensors: Tensors,
     tables: Tables,
     rows: NDArray[Any],
@@ -214,7 +244,7 @@ def _learn(
     offset = tensors.get("offset")
     make_code = partial(
         _learning_code,
-        codec.window_bits(rows.shape[1]),
+        window,
         tensors["widths"],
         scales_of(tensors["scales"], int(tensors["grid"][2])),
         offset,

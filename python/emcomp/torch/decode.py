@@ -152,7 +152,7 @@ def _(
     tensors: Tensors,
     ids: torch.Tensor,
 ) -> torch.Tensor:
-    return decode_trellis(tensors, select_rows(tensors["codes"], ids))
+    return decode_trellis(tensors, ids)
 
 
 @decode.register
@@ -171,7 +171,8 @@ def _(
 ) -> torch.Tensor:
     rows, dim = shape
     own, inner = split_tensors(tensors)
-    latents = decode(codec.latents, (rows, codec.transform.latent_dim(dim)), inner, ids)
+    size = len(own["map"]) if "map" in own else codec.transform.latent_dim(dim)
+    latents = decode(codec.latents, (rows, size), inner, ids)
     decoder = _decoder(codec.transform, dim, own, ids.device)
     if decoder is None:
         return latents
@@ -190,6 +191,8 @@ def _decoder(
     transform: LinearTransform, dim: int, own: Tensors, device: torch.device
 ) -> torch.Tensor | None:
     """The matrix (latents, dim), float32; None where latents are what is read."""
+    if "steps" in own:
+        return own["map"].view(torch.int8).to(torch.float32) * own["steps"][:, None]
     if "map" in own:
         return own["map"].to(torch.float32)
     return _drawn_decoder(transform, dim, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
 """The tensor that maps rows to latents, float32 (dim, latents), where no seed gives it."""
+_LARGEST_BYTE = 127.0
 _GRAMS = 12  # for the threads, the tree of a thousand parts, and eigenvectors
 NO_TENSORS: Mapping[str, RowTensor] = {}
 
@@ -116,6 +117,29 @@ class LatentSource:
         return out
 
 
+class LatentNarrowing:
+    """Leaving the last latents out: how, and what is left when that is done."""
+
+    def __init__(
+        self,
+        source: Source,
+        transform: FittedTransform,
+        column_bytes: int,
+        first: Callable[[int], FittedTransform],
+    ) -> None:
+        self._source = source
+        self._first = first
+        self.transform = transform
+        """As it is now."""
+        self.column_bytes = column_bytes
+        """What a latent adds to the size of the transform."""
+
+    def narrow(self, latents: int, threads: int) -> LatentSource:
+        """The first latents alone, fitted to the rows again."""
+        self.transform = self._first(latents)
+        return LatentSource(self._source, self.transform, threads)
+
+
 class LinearTransform(Transform):
     """A transform that is a linear map, an offset and a scale for each row, the latter optional."""
 
@@ -145,6 +169,10 @@ class LinearTransform(Transform):
     def table_dim(self, dim: int) -> int:
         """Entries of the row that latents become again."""
         return dim
+
+    def narrowing(self, source: Source, fitted: FittedTransform) -> LatentNarrowing | None:  # noqa: ARG002
+        """How to leave the last latents out, where that can be done; None elsewhere."""
+        return None
 
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:  # noqa: ARG002
         """Tensors that all rows share, their types and shapes."""
@@ -256,14 +284,20 @@ class Transformed(Codec):
         """
         refuse_outside(f"codec {self}", refuse_nonfinite(source, engine), *self.transform.entries)
         transform = self.transform.fit(source, engine)
-        latents = self.latents.fit(LatentSource(source, transform, engine.threads), engine)
+        latent_source = LatentSource(source, transform, engine.threads)
+        narrowing = self.transform.narrowing(source, transform)
+        if narrowing is None:
+            latents = self.latents.fit(latent_source, engine)
+        else:
+            latents = self.latents.fit_narrowed(latent_source, engine, narrowing)
+            transform = narrowing.transform
         return FittedTransformed(self, transform, latents)
 
     def restore(self, dim: int, tensors: Tensors, info: Info) -> FittedTransformed:
         """The codec from the tensors of both parts."""
         own, inner = split_tensors(tensors)
         transform = self.transform.restore(dim, own, info)
-        latents = self.latents.restore(self.transform.latent_dim(dim), inner, info)
+        latents = self.latents.restore(transform.encoder.outputs, inner, info)
         return FittedTransformed(self, transform, latents)
 
     def tensor_layout(self, shape: tuple[int, int]) -> TensorLayout:
@@ -291,6 +325,8 @@ class Transformed(Codec):
         own, inner = split_tensors(tensors)
         if "map" not in own or self.transform.elu:
             return None
+        if "steps" in own:
+            own["map"] = float_map(own["map"], own["steps"])
         decoder = np.vstack([own[name] for name in ("map", "offset") if name in own])
         width = len(decoder)
         if width >= dim:
@@ -298,7 +334,7 @@ class Transformed(Codec):
         strengths = np.linalg.svd(decoder.astype(np.float64), compute_uv=False)
         if not strengths[-1] > _LEAST_CONDITION * strengths[0]:
             return None
-        latents = self.latents.reader((rows, self.transform.latent_dim(dim)), inner)
+        latents = self.latents.reader((rows, len(own["map"])), inner)
         return LatentFactor(width, latents, own.get("scales"))
 
 
@@ -376,6 +412,27 @@ def stored_map(matrix: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
             f"a map with entries up to {largest:.3g} does not fit float16; use map_dtype=float32"
         )
     return stored
+
+
+def map_in_bytes(matrix: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A map in signed bytes, and what 1 stands for in each of its rows."""
+    steps = (np.abs(matrix).max(axis=1) / _LARGEST_BYTE).astype(np.float32)
+    entries = np.rint(matrix / np.where(steps > 0, steps, np.float32(1))[:, None])
+    return entries.clip(-_LARGEST_BYTE, _LARGEST_BYTE).astype(np.int8).view(np.uint8), steps
+
+
+def float_map(entries: NDArray[np.uint8], steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The map that bytes and steps stand for."""
+    return entries.view(np.int8).astype(np.float32) * steps[:, None]
+
+
+def nearest_latents(entries: NDArray[np.uint8], steps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The map from rows to the latents that a map in bytes turns into the nearest rows."""
+    used = (steps > 0) & entries.any(axis=1)
+    directions = entries[used].view(np.int8).astype(np.float64)
+    encoder = np.zeros((entries.shape[1], len(entries)))
+    encoder[:, used] = np.linalg.pinv(directions) / steps[used]
+    return encoder
 
 
 def mapped_rows(

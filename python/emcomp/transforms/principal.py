@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,12 +23,16 @@ from emcomp.transforms.linear import (
     ENCODER,
     NO_TENSORS,
     FittedTransform,
+    LatentNarrowing,
     LinearTransform,
+    map_in_bytes,
     map_of,
+    nearest_latents,
     stored_map,
 )
 from emcomp.transforms.rotation import ROW_SCALES, check_scales
 
+_STEP_BYTES = 4
 _NEGLIGIBLE = 1e-14
 """Mean squares along an axis below this, relative to the largest, are rounding."""
 
@@ -42,7 +47,7 @@ class AxisPowers(LinearTransform):
     power: float
     centre: Literal["mean", "none"] = "mean"
     scales: Literal["none", "row"] = "row"
-    map_dtype: Literal["float16", "float32"] = "float16"
+    map_dtype: Literal["float16", "float32", "int8"] = "float16"
 
     def __post_init__(self) -> None:
         if not isinstance(self.power, (int, float)) or not 0.0 <= self.power <= 1.0:
@@ -51,7 +56,8 @@ class AxisPowers(LinearTransform):
         if self.centre not in ("mean", "none"):
             raise InputError(f"centre must be 'mean' or 'none', not {self.centre!r}")
         check_scales(self.scales)
-        check_dtype(self.map_dtype)
+        if self.map_dtype != "int8":
+            check_dtype(self.map_dtype)
 
     def row_tensors(self) -> Mapping[str, RowTensor]:
         """The scales, if wanted."""
@@ -59,7 +65,10 @@ class AxisPowers(LinearTransform):
 
     def shared_tensors(self, dim: int) -> Mapping[str, RowTensor]:
         """The decoder, and the mean row where rows are centred."""
-        tensors = {"map": RowTensor(self.map_dtype, (dim, dim))}
+        in_bytes = self.map_dtype == "int8"
+        tensors = {"map": RowTensor(np.uint8 if in_bytes else self.map_dtype, (dim, dim))}
+        if in_bytes:
+            tensors["steps"] = RowTensor(np.float32, (dim,))
         if self.centre == "mean":
             tensors["offset"] = RowTensor(np.float32, (dim,))
         return tensors
@@ -82,7 +91,11 @@ class AxisPowers(LinearTransform):
         # Latents are of mean square 1; those along axis i, before mixing, of strengths[i] / mean.
         factors = np.where(live, values, 1.0) ** (self.power / 2) * np.sqrt(mean_strength)
         encoder, decoder = self.mixed(vectors * (live / factors), (vectors * (live * factors)).T)
-        tensors["map"] = stored_map(decoder, self.map_dtype)
+        if self.map_dtype == "int8":
+            tensors["map"], tensors["steps"] = map_in_bytes(decoder)
+            encoder = nearest_latents(tensors["map"], tensors["steps"])
+        else:
+            tensors["map"] = stored_map(decoder, self.map_dtype)
         tensors[ENCODER] = encoder.astype(np.float32)
         importance = self.importance(strengths / mean_strength)
         if importance is not None:
@@ -106,6 +119,23 @@ class AxisPowers(LinearTransform):
             encoder_tensors={n: tensor for n, tensor in tensors.items() if n not in shared},
             info=info,
         )
+
+    def narrowing(self, source: Source, fitted: FittedTransform) -> LatentNarrowing | None:
+        """How to leave the weakest axes out, where the decoder is stored in bytes."""
+        if self.map_dtype != "int8":
+            return None
+        column_bytes = fitted.encoder.inputs + _STEP_BYTES
+        return LatentNarrowing(source, fitted, column_bytes, partial(self._narrowed, fitted))
+
+    def _narrowed(self, fitted: FittedTransform, latents: int) -> FittedTransform:
+        """The first latents alone, which are fitted to the rows again."""
+        tensors = {**fitted.tensors, **fitted.encoder_tensors}
+        for name in ("map", "steps", "importance"):
+            if name in tensors:
+                tensors[name] = tensors[name][:latents]
+        encoder = nearest_latents(tensors["map"], tensors["steps"])
+        tensors[ENCODER] = encoder.astype(np.float32)
+        return self.restore(fitted.encoder.inputs, tensors, fitted.info)
 
     def mixed(self, encoder: Matrix, decoder: Matrix) -> tuple[Matrix, Matrix]:
         """The maps to latents and back, arrays (dim, dim), given those by the axes."""
@@ -132,7 +162,9 @@ class Principal(AxisPowers):
         power: from 0 to 1; latents along an axis are divided by this power of its strength.
         centre: ``"mean"`` to subtract the mean row first and add it after decoding, or ``"none"``.
         scales: ``"row"`` to divide latents by a scale of the row, kept as float16, or ``"none"``.
-        map_dtype: ``"float16"`` or ``"float32"``, how the dim x dim decoder is stored.
+        map_dtype: ``"float16"``, ``"float32"`` or ``"int8"``, how the dim x dim decoder is stored:
+            in bytes with a step for each axis, latents are those that fit the rounded decoder best,
+            and axes that get no bits are left out by ``trellis`` with several classes.
     """
 
     name: ClassVar[str] = "principal"

@@ -28,7 +28,8 @@ class Whiten(AxisPowers):
         power: from 0 to 1.
         centre: ``"mean"`` to subtract the mean row first and add it after decoding, or ``"none"``.
         scales: ``"row"`` to divide latents by their root mean square, kept as float16 for each row.
-        map_dtype: ``"float16"`` or ``"float32"``, how the dim x dim decoder is stored.
+        map_dtype: ``"float16"``, ``"float32"`` or ``"int8"``, how the dim x dim decoder is stored:
+            in bytes with a step for each latent, which are those that fit the rounded decoder best.
         seed: of the rotation.
     """
 
