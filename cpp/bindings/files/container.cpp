@@ -168,8 +168,7 @@ void bind_container(py::module_& module) {
       "open the same file share its memory. Any number of threads may read. The file must not be\n"
       "changed in place while it is open; replacing it, as ``write`` does, is safe.")
       .def(py::init<const py::object&, bool>(), py::arg("path"), py::arg("mapped") = true)
-      .def_property_readonly("file", &Container::mapped_file,
-                             "What the tensors are views of.")
+      .def_property_readonly("file", &Container::mapped_file, "What the tensors are views of.")
       .def_property_readonly("table", &Container::table,
                              "The description of the table that the file was written with.")
       .def_property_readonly("checksum", &Container::checksum,

@@ -40,9 +40,10 @@ MappedFile::MappedFile(const std::string& path, Access access) : path_(path), ac
   if (!S_ISREG(opened_.st_mode)) throw FormatError("not a regular file, but a pipe or a device");
   if (opened_.st_size == 0) return;
   const auto size = static_cast<std::size_t>(opened_.st_size);
-  void* begin = access == Access::kMapped
-                    ? mmap(nullptr, size, PROT_READ, MAP_SHARED, file.number, 0)
-                    : mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* begin =
+      access == Access::kMapped
+          ? mmap(nullptr, size, PROT_READ, MAP_SHARED, file.number, 0)
+          : mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (begin == MAP_FAILED) fail(errno);
   begin_ = begin;
   size_ = size;

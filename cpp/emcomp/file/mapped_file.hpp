@@ -42,7 +42,7 @@ class MappedFile {
 
   std::string path_;
   Access access_;
-  struct stat opened_ {};
+  struct stat opened_{};
   void* begin_ = nullptr;
   std::size_t size_ = 0;
 };
