@@ -127,6 +127,7 @@ void encode_trellis(const ClassifiedRows& rows, const TrellisCode& code, std::in
   std::vector<std::int64_t> starts;  // of tasks
   std::int64_t end = 0;
   std::vector<std::int64_t> lengths;
+  lengths.reserve(code.layouts.size());
   for (const TrellisLayout& layout : code.layouts) lengths.push_back(layout.row_bytes());
   for (std::int64_t r = 0; r < matrix.rows; ++r) {
     if (r % kTask == 0) starts.push_back(end);

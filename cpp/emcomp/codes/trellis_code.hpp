@@ -61,7 +61,7 @@ struct TrellisLayout {
   // What is flipped in the window of a column without bits.
   std::uint32_t flip(std::int64_t column, std::int64_t states) const {
     if (widths[static_cast<std::size_t>(column)] > 0) return 0;
-    return static_cast<std::uint32_t>(1 + column * 613 % (states - 1));
+    return static_cast<std::uint32_t>(1 + column * 613 % std::max<std::int64_t>(states - 1, 1));
   }
 };
 

@@ -164,18 +164,16 @@ class ChunkReader final : public RowReader {
           sums[k] = first == 0 ? simd::broadcast(start) : load(out + (c + k) * simd::kLanes, k);
         }
         for (std::size_t i = 0; i < count; ++i) {
-          if constexpr (kHasFour && kChunks % 4 == 0) {
-            for (std::int64_t k = 0; k < kChunks; k += 4) {
+          std::int64_t k = 0;
+          if constexpr (kHasFour) {
+            for (; kChunks % 4 == 0 && k + 4 <= kChunks; k += 4) {
               const std::array<simd::Floats, 4> values = decode.four(rows[i], c + k);
               for (std::int64_t j = 0; j < 4; ++j) {
                 sums[k + j] = combine(sums[k + j], values[j], first + i);
               }
             }
-          } else {
-            for (std::int64_t k = 0; k < kChunks; ++k) {
-              sums[k] = combine(sums[k], decode(rows[i], c + k), first + i);
-            }
           }
+          for (; k < kChunks; ++k) sums[k] = combine(sums[k], decode(rows[i], c + k), first + i);
         }
         for (std::int64_t k = 0; k < kChunks; ++k) {
           store(out + (c + k) * simd::kLanes, sums[k], k);

@@ -44,8 +44,8 @@ struct ClassLayout {
 
 // A row's codes, and its gain in all lanes.
 struct CodedRow {
-  const std::uint8_t* codes;
   Floats gain;
+  const std::uint8_t* codes;
   const ClassLayout* layout;
 };
 
@@ -82,7 +82,7 @@ struct TrellisChunks {
   Row row(std::int64_t index) const {
     const auto [bytes, row_class] = rows[index];
     const float gain = has_bits[row_class] ? gains[*bytes] : 0.0f;
-    return {bytes + codes::kGainBytes, simd::broadcast(gain), &layouts[row_class]};
+    return {simd::broadcast(gain), bytes + codes::kGainBytes, &layouts[row_class]};
   }
   void prefetch(std::int64_t index) const { rows.prefetch(index); }
   void prefetch_place(std::int64_t index) const
@@ -232,6 +232,7 @@ std::unique_ptr<RowReader> make_reader(std::span<const std::uint8_t> packed,
   const codes::TrellisLayout& first = code.layouts.front();
   if (places != nullptr) {
     std::vector<std::int64_t> lengths;
+    lengths.reserve(code.layouts.size());
     for (const codes::TrellisLayout& layout : code.layouts) lengths.push_back(layout.row_bytes());
     using Chunks = TrellisChunks<kOffset, PlacedRows>;
     return std::make_unique<ChunkReader<Chunks>>(

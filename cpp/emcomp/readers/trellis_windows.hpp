@@ -24,13 +24,13 @@ inline constexpr std::int64_t kChunksOfBlock = 4;
 // Where the windows of kLanes columns are, the same for all rows.
 struct ChunkWindows {
   alignas(64) std::array<std::uint8_t, simd::kLanes * 4> shuffle;  // bytes of a group to lanes
-  alignas(64) std::array<std::int32_t, simd::kLanes> shift;
-  alignas(64) std::array<std::int32_t, simd::kLanes> change;  // flipped bits, and the table
-  std::array<std::int32_t, kGroups> first_byte;
-  bool wraps = false;  // from the row's end to its start
   // Where it wraps: bytes that are a group's own, and from where in the row the others come.
   alignas(16) std::array<std::array<std::uint8_t, kWindowBytes>, kGroups> own;
   alignas(16) std::array<std::array<std::uint8_t, kWindowBytes>, kGroups> again;
+  alignas(64) std::array<std::int32_t, simd::kLanes> shift;
+  std::array<std::int32_t, kGroups> first_byte;
+  bool wraps = false;                                         // from the row's end to its start
+  alignas(64) std::array<std::int32_t, simd::kLanes> change;  // flipped bits, and the table
 };
 
 // Of all chunks of the rows of a class, in whole blocks.
