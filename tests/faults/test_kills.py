@@ -131,6 +131,26 @@ def test_a_saved_file_is_the_old_one_or_the_new_one(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("ending", ["txt", "bin", "npy", "txt.gz"])
+def test_a_converted_file_is_the_old_one_or_the_new_one(tmp_path, ending):
+    path = tmp_path / f"vectors.{ending}"
+    tables = [emcomp.compress(rows(5000, seed), "uniform:8", words=words(5000)) for seed in (0, 1)]
+
+    def write(table, to=path):
+        words_too = {} if ending == "npy" else {"words": list(table.words)}
+        emcomp.write_vectors(to, table.decode(), threads=1, **words_too)
+
+    known = set()
+    for table in tables:
+        write(table)
+        known.add(path.read_bytes())
+    for delay in delays(lambda: write(tables[1]), lambda: write(tables[0]))[: max(TRIALS // 4, 2)]:
+        write(tables[0])
+        run_and_kill(lambda: write(tables[1]), delay)
+        assert path.read_bytes() in known
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_what_killed_writers_leave_is_removed_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr("emcomp._support.atomic_files._LEAST_AGE", 0.0)
     table = emcomp.compress(rows(50_000), "uniform:8")

@@ -320,3 +320,23 @@ def test_bags_that_do_not_fit_are_refused(float_module):
         bags(ids, torch.tensor([0, 4]))
     with pytest.raises(emcomp.InputError, match="mode='sum'"):
         EmbeddingBag(300, 33, mode="mean")(ids, offsets, torch.ones(3))
+
+
+STATES = [
+    ("codec_name", torch.tensor([255, 254], dtype=torch.uint8), "not the string of a codec"),
+    ("codec_name", torch.tensor(3, dtype=torch.uint8), "not the string of a codec"),
+    ("codec_name", torch.tensor([117.5]), "expected torch.uint8"),
+    ("codec_name", torch.tensor(list(b"uniform:3"), dtype=torch.uint8), "encoded as 'uniform:3'"),
+    ("codes", torch.zeros(20, 4), "expected torch.uint8"),
+    ("codes", torch.zeros(3, 3, dtype=torch.uint8), "size mismatch"),
+    ("codes", "none", "has str for codes"),
+    ("steps", torch.zeros(1, dtype=torch.float64), "expected torch.float32"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), STATES)
+def test_a_damaged_state_is_refused_with_what_is_wrong(name, value, message):
+    module = Embedding.from_pretrained(torch.randn(20, 8), codec="uniform:4")
+    state = {**module.state_dict(), name: value}
+    with pytest.raises(RuntimeError, match=message):
+        module.load_state_dict(state)

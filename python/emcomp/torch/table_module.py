@@ -282,8 +282,8 @@ class TableModule(nn.Module):
 def _text_of(codes: torch.Tensor) -> str | None:
     """The string that a tensor of bytes holds; None if it holds none."""
     try:
-        return bytes(codes.tolist()).decode()
-    except (TypeError, ValueError):
+        return bytes(codes.tolist()).decode() if codes.dim() == 1 else None
+    except ValueError:
         return None
 
 
