@@ -52,7 +52,8 @@ class Trellis(Codec):
 
     Attributes:
         bits: mean bits of a column, any number above 0 and up to 8. A row's codes have the whole
-            bytes that are just enough, k bytes for ``8 * k / dim`` bits.
+            bytes that are just enough, k bytes for ``8 * k / dim`` bits. With several classes
+            all rows together do, and bits need not be whole bytes of a row.
         window: 8, 10 or 12 bits. Longer windows lose less and take longer.
         widths: ``"even"`` for as many bits in all columns, which reads fastest, ``"column"`` to
             give more of them to stronger columns, or ``"auto"`` to do so where it pays.
@@ -113,10 +114,20 @@ class Trellis(Codec):
     def check(self, shape: tuple[int, int]) -> None:
         """Any table can be quantized."""
 
+    @property
+    def _exact_bits(self) -> Fraction:
+        return Fraction(self.bits).limit_denominator(1_000_000)  # what floats are rounded from
+
     def code_bits(self, dim: int) -> int:
-        """Bits of the codes of a row: whole bytes, one at least."""
-        bits = Fraction(self.bits).limit_denominator(1_000_000)  # what floats are rounded from
-        return 8 * max(1, ceil(dim * bits / 8))
+        """Bits of the codes of a row, or of most with several classes: whole bytes, one at least."""
+        return 8 * max(1, ceil(dim * self._exact_bits / 8))
+
+    def row_budget(self, shape: tuple[int, int]) -> int:
+        """Bytes of all rows, gains and codes."""
+        rows, dim = shape
+        if not self.ragged:
+            return rows * self.row_bytes(dim)
+        return rows * _GAIN_BYTES + max(rows, ceil(rows * dim * self._exact_bits / 8))
 
     def window_bits(self, dim: int) -> int:
         """Bits of a window, no more than those of a row."""
@@ -174,7 +185,7 @@ class Trellis(Codec):
         rows, dim = shape
         shared = self.shared_bytes(dim, self.most_classes)
         places = -(-rows // _core.RECORD_ROWS) * _RECORD_BYTES if self.ragged else 0
-        return rows * self.row_bytes(dim) + places + shared
+        return self.row_budget(shape) + places + shared
 
     def shared_bytes(self, dim: int, classes: int) -> int:
         """Bytes of all tensors that rows of classes share, but for unused ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,10 +73,10 @@ class Budget(NamedTuple):
 
     def codes(self, classes: int, columns: int) -> int:
         """Bytes for so many classes and columns: fewer of them leave more."""
-        rows, dim = self.shape
+        dim = self.shape[1]
         most = self.codec.shared_bytes(dim, self.codec.most_classes)
         saved = most - self.codec.shared_bytes(columns, classes)
-        return rows * self.codec.row_bytes(dim) + saved + (dim - columns) * self.column_bytes
+        return self.codec.row_budget(self.shape) + saved + (dim - columns) * self.column_bytes
 
     def share(self, sums: Sums, columns: int, scale: float = 1.0) -> Rows:
         """Bits of rows of each class, given sums over the rows, or over one in ``scale`` of them."""
@@ -179,26 +180,32 @@ def _find_classes(
         sums = ClassSquares(ArraySource(some), offset, classes, codec.weight)(
             0, len(some), engine.threads
         )
-        scale = rows / len(some)
-        columns = dim
-        known = budget.share(sums, columns, scale)
-        for _ in range(2 if narrow and codec.widths != "even" else 0):
-            # What columns left out have saved may bring some of them back.
-            columns = _last_with_bits(sums, known, dim)
-            known = budget.share(sums, columns, scale)
-        if best is None or known.expected < best.expected:
-            best = Classified(classes, columns, known.expected)
+        expected = partial(_expected, budget, sums, rows / len(some))
+        columns, error = dim, expected(dim)
+        if narrow and codec.widths != "even":
+            columns, error = _best_columns(expected, dim, error)
+        if best is None or error < best.expected:
+            best = Classified(classes, columns, error)
     assert best is not None
     return best
 
 
-def _last_with_bits(sums: Sums, known: Rows, dim: int) -> int:
-    """Columns up to the last of which rows of some class have bits, with as many bits a row."""
-    last = 1
-    for squares, bits in zip(sums["squares"], known.bits, strict=True):
-        if bits and squares.any():
-            last = max(last, int(np.flatnonzero(water_rates(squares[:dim], int(bits)))[-1]) + 1)
-    return last
+def _expected(budget: Budget, sums: Sums, scale: float, columns: int) -> float:
+    return budget.share(sums, columns, scale).expected
+
+
+def _best_columns(expected: Callable[[int], float], dim: int, error: float) -> tuple[int, float]:
+    """How many columns to keep for the least error, and that error: falling, then rising."""
+    best, step = dim, max(dim // 4, 1)
+    while True:
+        for columns in (best - step, best + step):
+            if 1 <= columns <= dim and (found := expected(columns)) < error:
+                best, error = columns, found
+                break
+        else:
+            if step == 1:
+                return best, error
+            step //= 2
 
 
 def _shared_out(codec: Trellis, known: Rows, tables: Tables) -> tuple[NDArray[np.uint8], Matrix]:
