@@ -21,7 +21,7 @@ struct Module {
   std::string error;  // where there are none
 };
 
-// Names the level to load, or says why there is none.
+// Names the level to load, or says why no level runs.
 Module choose_level() {
   const std::vector<std::string> built = emcomp::isa::split_levels(EMCOMP_BUILT_LEVELS);
   const std::vector<std::string> available = emcomp::isa::runnable_levels(built);

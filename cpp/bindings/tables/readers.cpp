@@ -14,7 +14,7 @@ namespace emcomp::bindings {
 Reader::Floats Reader::row(std::int64_t id) const {
   check({&id, 1});
   Floats out(reader_->dim());
-  reader_->gather({&id, 1}, 0, 1, out.mutable_data());  // far too short to let go of the GIL
+  reader_->gather({&id, 1}, 0, 1, out.mutable_data());  // far too short to release the GIL
   return out;
 }
 

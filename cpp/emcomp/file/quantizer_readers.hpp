@@ -14,7 +14,7 @@ using MakeReader = std::shared_ptr<const readers::RowReader> (*)(const StageTens
                                                                  std::int64_t rows,
                                                                  std::int64_t dim);
 
-// What makes readers for a quantizer of this name, or null if there is none.
+// What makes readers for a quantizer of this name, or null for an unknown name.
 MakeReader find_quantizer(std::string_view name);
 
 }  // namespace emcomp::file

@@ -8,7 +8,7 @@ from emcomp.errors import InputError
 
 
 def is_whole(value: object) -> bool:
-    """Whether a setting is a whole number; True and False are none."""
+    """Whether a setting is a whole number; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
