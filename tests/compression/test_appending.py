@@ -77,6 +77,18 @@ def test_added_words(X, tmp_path):
     assert [p.name for p in path.glob("words*")] == [read_index(path).words.file]
 
 
+def test_other_files_in_the_folder_stay(X, tmp_path):
+    folder = tmp_path / "t"
+    table = emcomp.compress(X[:500], "uniform:4", words=WORDS[:500], out=folder, shard_rows=200)
+    table.save(folder / "joined.emcomp")
+    (folder / "words-of-mine.emcomp").write_bytes(b"mine")
+    old_words = folder / read_index(folder).words.file
+    emcomp.append(folder, X[500:], words=WORDS[500:])
+    assert not old_words.exists()
+    assert len(emcomp.open(folder / "joined.emcomp")) == 500
+    assert (folder / "words-of-mine.emcomp").read_bytes() == b"mine"
+
+
 def test_rows_that_cannot_be_added(X, tmp_path):
     emcomp.compress(X, "uniform:4", out=tmp_path / "t", shard_rows=200)
     with pytest.raises(emcomp.InputError, match="11 entries"):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from emcomp._support.atomic_files import TEMPORARY, atomic_write, temporary_folder
-from emcomp._support.locks import lock
+from emcomp._support.atomic_files import atomic_write, temporary_folder
+from emcomp._support.locks import lock, only_writer
 from emcomp.errors import InputError
 
 
@@ -99,7 +99,7 @@ def test_the_temporary_file_is_never_more_readable(tmp_path, mode):
         patch.setattr(os, "open", watching)
         with atomic_write(path) as file:
             file.write(b"new")
-            (temporary,) = tmp_path.glob(f"{TEMPORARY}*")
+            (temporary,) = tmp_path.glob(".emcomp-*.tmp")
             assert stat.S_IMODE(temporary.stat().st_mode) == mode
     assert created
     assert all(found & ~mode == 0 for found in created)
@@ -107,8 +107,10 @@ def test_the_temporary_file_is_never_more_readable(tmp_path, mode):
 
 def test_only_what_dead_writers_left_is_removed(tmp_path):
     names_of = {}
-    for name, age, hold in [("dead", 3600, False), ("young", 0, False), ("alive", 3600, True)]:
-        path = tmp_path / f"{TEMPORARY}{name}.tmp"
+    for number, (name, age, hold) in enumerate(
+        [("dead", 3600, False), ("young", 0, False), ("alive", 3600, True)]
+    ):
+        path = tmp_path / f".emcomp-{number:016x}.tmp"
         path.write_bytes(b"")
         os.utime(path, (time.time() - age,) * 2)
         names_of[name] = path
@@ -124,3 +126,31 @@ def test_only_what_dead_writers_left_is_removed(tmp_path):
     assert not names_of["dead"].exists()
     assert names_of["young"].exists()
     assert names_of["alive"].exists()
+
+
+def test_what_only_looks_like_a_temporary_file_stays(tmp_path):
+    mine = [tmp_path / ".emcomp-cache", tmp_path / ".emcomp-notes.tmp"]
+    mine[0].mkdir()
+    mine[1].write_bytes(b"mine")
+    for path in mine:
+        os.utime(path, (0, 0))
+    with atomic_write(tmp_path / "a"):
+        pass
+    assert mine[0].is_dir()
+    assert mine[1].read_bytes() == b"mine"
+
+
+def test_files_are_written_where_none_can_be_locked(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    left = tmp_path / f".emcomp-{0:016x}.tmp"
+    left.write_bytes(b"")
+    os.utime(left, (0, 0))
+    monkeypatch.setattr("fcntl.flock", fail)
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert left.exists()  # whose it is cannot be known
+    with pytest.raises(OSError, match="no locks here"), only_writer(tmp_path, wait=True):
+        pass

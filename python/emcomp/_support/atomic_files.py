@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -15,8 +16,7 @@ from typing import BinaryIO
 from emcomp._support.locks import is_locked, lock
 from emcomp.errors import InputError
 
-TEMPORARY = ".emcomp-"
-"""What the names of temporary files and folders begin with."""
+_NAME = re.compile(r"\.emcomp-[0-9a-f]{16}\.tmp")
 
 _LEAST_AGE = 60.0
 """Seconds before a temporary file that nobody has locked counts as left behind: its writer has long
@@ -45,7 +45,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     temporary = target.parent / temporary_name()
     try:
         with _create(temporary, mode) as file:
-            lock(file.fileno())
+            _claim(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -68,7 +68,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        lock(descriptor)
+        _claim(descriptor)
         yield folder
     finally:
         os.close(descriptor)
@@ -77,7 +77,21 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 def temporary_name() -> str:
     """A name that no other file of a folder has."""
-    return f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+    return f".emcomp-{secrets.token_hex(8)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder has such a name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _claim(descriptor: int) -> None:
+    """Lock a temporary file, so that nobody takes it for one that was left behind.
+
+    Where files cannot be locked, none is ever taken for that.
+    """
+    with suppress(OSError):
+        lock(descriptor)
 
 
 def _create(path: Path, mode: int | None) -> BinaryIO:
@@ -92,7 +106,7 @@ def _create(path: Path, mode: int | None) -> BinaryIO:
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files of a folder whose writers are dead."""
     with suppress(OSError):
-        for leftover in folder.glob(f"{TEMPORARY}*"):
+        for leftover in filter(lambda path: is_temporary(path.name), folder.iterdir()):
             with suppress(OSError):
                 if time.time() - leftover.stat().st_mtime < _LEAST_AGE or is_locked(leftover):
                     continue

@@ -18,10 +18,14 @@ _POLL = 0.05
 
 
 def lock(descriptor: int) -> bool:
-    """Lock an open file for this process alone; False where somebody else has."""
+    """Lock an open file for this process alone; False where somebody else has.
+
+    Raises:
+        OSError: if files cannot be locked there, as on some network file systems.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
     return True
 
@@ -30,7 +34,7 @@ def is_locked(path: Path) -> bool:
     """Whether somebody has locked a file.
 
     Raises:
-        OSError: if it cannot be opened.
+        OSError: if it cannot be opened or locked.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -49,7 +53,7 @@ def only_writer(folder: Path, *, wait: bool) -> Iterator[None]:
 
     Raises:
         InputError: if somebody else is writing and ``wait`` is False.
-        OSError: if the folder is gone or cannot be written to.
+        OSError: if the folder is gone, or cannot be written to or locked.
     """
     path = folder / LOCK
     while True:

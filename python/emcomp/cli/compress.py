@@ -15,7 +15,7 @@ from emcomp.cli.files import check_output, read_input, stored_bytes, writing
 from emcomp.cli.options import FILE, INPUT, CodecType, json_option, reading_options, threads_option
 from emcomp.cli.output import describe_size, write_fields, write_json
 from emcomp.cli.progress import WatchedSource, progress_bar
-from emcomp.compression.streaming import check_target
+from emcomp.compression.runs import check_target
 from emcomp.statistics.squared_error import relative_squared_error
 
 if TYPE_CHECKING:

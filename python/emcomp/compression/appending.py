@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emcomp._support.locks import only_writer
+from emcomp.compression.encoding import EncodeShard, shard_bounds
 from emcomp.compression.planning import make_plan
-from emcomp.compression.streaming import (
-    RUN_KEY,
-    EncodeShard,
-    clipped_share,
-    relative_error,
-    shard_bounds,
-)
+from emcomp.compression.runs import RUN_KEY
 from emcomp.engine.base import Engine
 from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
@@ -23,8 +19,8 @@ from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Source
 from emcomp.statistics.nonfinite import refuse_nonfinite
 from emcomp.tables.opening import open_table
-from emcomp.tables.shard_files import read_fit, write_words
-from emcomp.tables.shard_index import Index, read_index, write_index
+from emcomp.tables.shard_files import is_file_of_table, read_fit, write_words
+from emcomp.tables.shard_index import Index, Shard, read_index, write_index
 from emcomp.tables.sharded import open_sharded
 from emcomp.vocabulary.given_words import GivenWords, check_number_of_words, given_words
 from emcomp.vocabulary.index import Vocabulary
@@ -132,10 +128,10 @@ def _append(folder: Path, source: Source, own: WordList | None, engine: Engine) 
     longer = index._replace(shape=shape, shards=(*index.shards, *added), words=words)
     drift = Drift(
         rows,
-        relative_error(added),
-        relative_error(index.shards),
-        clipped_share(added),
-        clipped_share(index.shards),
+        _relative_error(added),
+        _relative_error(index.shards),
+        _clipped_share(added),
+        _clipped_share(index.shards),
     )
     write_index(folder, longer)
     _remove_unnamed(folder, longer)
@@ -149,6 +145,24 @@ def _remove_unnamed(folder: Path, index: Index) -> None:
     """
     named = set(index.files)
     with suppress(OSError):
-        for path in folder.glob("*.emcomp"):
-            if path.name not in named:
+        for path in folder.iterdir():
+            if is_file_of_table(path.name) and path.name not in named:
                 path.unlink(missing_ok=True)
+
+
+def _relative_error(shards: tuple[Shard, ...]) -> float | None:
+    """Relative squared error over some shards; None where rows are shorter than they were."""
+    errors = [shard.squared_error for shard in shards]
+    total = sum(shard.squared_total for shard in shards)
+    found = [error for error in errors if error is not None]
+    if len(found) < len(errors):
+        return None
+    error = sum(found)
+    if total == 0:
+        return 0.0 if error == 0 else math.inf
+    return error / total
+
+
+def _clipped_share(shards: tuple[Shard, ...]) -> float:
+    """Share of clipped entries over some shards, by their rows."""
+    return sum(shard.clipped * shard.rows for shard in shards) / sum(s.rows for s in shards)

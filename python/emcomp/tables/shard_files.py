@@ -6,6 +6,7 @@ that two writers never mean different files by one name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from emcomp.tables import container
 from emcomp.tables.shard_index import FIT, SHARD_FIELDS, Shard, WordsFile
 from emcomp.vocabulary.index import Vocabulary
 
+_NAME = re.compile(r"(shard-\d{6,}|words)-[0-9a-f]{16}\.emcomp")
 _FIT_FIELDS = {"codec": is_text, "dim": is_size, "shared": is_list_of(is_text), "info": is_object}
 _SHARD_FIELDS = {"codec": is_text, "fit": is_digest, **SHARD_FIELDS}
 
@@ -69,6 +71,11 @@ def read_fit(folder: Path, *, mapped: bool = True) -> Fit:
     if missing:
         raise CorruptFileError(f"{path}: the tensor {missing[0][:40]!r} is missing")
     return Fit(tensors, tuple(fields["shared"]), fields["info"], opened.checksum)
+
+
+def is_file_of_table(name: str) -> bool:
+    """Whether a file has the name of a shard or of words; any other is somebody else's."""
+    return _NAME.fullmatch(name) is not None
 
 
 def shard_pattern(number: int) -> str:
