@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emcomp import parse_codec
+from emcomp.engine.base import Engine
+from emcomp.io.sources.base import as_source
+
 WIDEST = 8
 LOWERED_EACH = 16
 SHORT = 8
@@ -207,3 +211,36 @@ class Code:
 
     def _gain_code(self, gain: float) -> int:
         return int(np.abs(self.gains.astype(float) - gain).argmin())
+
+
+# Tables and codecs that the tests have in common
+
+SMALL = "rounds=1,sample=40"
+
+
+def table(rows: int = 200, dim: int = 37, decay: float = 0.0, seed: int = 0) -> NDArray[np.float32]:
+    """Columns of falling strength in an order of their own, rows of many lengths, off the origin."""
+    random = np.random.default_rng(seed)
+    strengths = random.permutation(np.arange(1, dim + 1) ** -decay)
+    lengths = np.exp(0.5 * random.standard_normal((rows, 1)))
+    X = random.standard_normal((rows, dim)) * strengths * lengths
+    return (X + 0.3 * strengths).astype(np.float32)
+
+
+def relative_error(X: NDArray[Any], rebuilt: NDArray[Any]) -> float:
+    X = X.astype(float)
+    return float(np.square(X - rebuilt).sum() / np.square(X - X.mean(axis=0)).sum())
+
+
+def codec(bits: object, **options: object) -> str:
+    written = ",".join(f"{name}={value}" for name, value in options.items())
+    return f"trellis:{bits}({SMALL}{',' * bool(written)}{written})"
+
+
+def fitted(X: NDArray[np.float32], text: str) -> Any:
+    return parse_codec(text).fit(as_source(X), Engine(1))
+
+
+def core_code(core: Any, tensors: Any) -> Any:
+    names = ("widths", "scales", "grid", "offset", "tables", "steps", "wide_tables")
+    return core.stored_trellis_code("trellis", *(tensors.get(name) for name in names))

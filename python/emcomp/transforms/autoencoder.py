@@ -21,7 +21,8 @@ from emcomp.statistics.nonfinite import TRAINABLE
 from emcomp.transforms.autoencoder_training import Layers, TrainingSettings, train
 from emcomp.transforms.axes import mean_row, singular_axes
 from emcomp.transforms.factorization import InvertedProjection
-from emcomp.transforms.linear import ENCODER, FittedTransform, map_of, stored_map
+from emcomp.transforms.linear import ENCODER, FittedTransform
+from emcomp.transforms.maps import map_of, stored_map
 
 
 @dataclass(frozen=True, kw_only=True)

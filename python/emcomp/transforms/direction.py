@@ -17,7 +17,8 @@ from emcomp.io.sources.base import Source
 from emcomp.statistics.row_sums import Matrix, block_bounds, checked_gram
 from emcomp.transforms.axes import NAME, top_eigenvectors
 from emcomp.transforms.factorization import InvertedProjection, most_latents
-from emcomp.transforms.linear import ENCODER, FittedTransform, map_of
+from emcomp.transforms.linear import ENCODER, FittedTransform
+from emcomp.transforms.maps import map_of
 
 _MOST_PASSES = 30
 _LEAST_GAIN = 1e-6

@@ -17,7 +17,8 @@ from emcomp.errors import InputError
 from emcomp.io.sources.base import Source
 from emcomp.statistics.basis import MAX_PASSES
 from emcomp.transforms.axes import singular_axes
-from emcomp.transforms.linear import ENCODER, FittedTransform, LinearTransform, map_of
+from emcomp.transforms.linear import ENCODER, FittedTransform, LinearTransform
+from emcomp.transforms.maps import map_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

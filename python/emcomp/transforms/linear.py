@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from emcomp import _core
 from emcomp.codecs.base import (
@@ -28,6 +28,7 @@ from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source, block_rows
 from emcomp.statistics.nonfinite import refuse_nonfinite, refuse_outside
+from emcomp.transforms.maps import float_map
 
 _LEAST_CONDITION = 1e-6
 """Of a decoder, for its latents to span what the rows span."""
@@ -36,7 +37,6 @@ PREFIX = "transform."
 """Tensors of a transform have it before their names, and once more for each transform before."""
 ENCODER = "encoder"
 """The tensor that maps rows to latents, float32 (dim, latents), where no seed gives it."""
-_LARGEST_BYTE = 127.0
 _GRAMS = 12  # for the threads, the tree of a thousand parts, and eigenvectors
 NO_TENSORS: Mapping[str, RowTensor] = {}
 
@@ -401,49 +401,3 @@ def _outer(name: str) -> str:
 def tensor_bytes(tensor: RowTensor) -> int:
     """Bytes of a tensor, or of a row of it."""
     return int(np.prod(tensor.row_shape, dtype=np.int64)) * np.dtype(tensor.dtype).itemsize
-
-
-def stored_map(matrix: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
-    """A map as it is stored. Raises InputError where float16 would distort it."""
-    stored = matrix.astype(dtype)
-    largest = np.abs(matrix).max(initial=0.0)
-    if stored.dtype == np.float16 and largest > 0 and not 1e-2 < largest < 6e4:
-        raise InputError(
-            f"a map with entries up to {largest:.3g} does not fit float16; use map_dtype=float32"
-        )
-    return stored
-
-
-def map_in_bytes(matrix: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A map in signed bytes, and what 1 stands for in each of its rows."""
-    steps = (np.abs(matrix).max(axis=1) / _LARGEST_BYTE).astype(np.float32)
-    entries = np.rint(matrix / np.where(steps > 0, steps, np.float32(1))[:, None])
-    return entries.clip(-_LARGEST_BYTE, _LARGEST_BYTE).astype(np.int8).view(np.uint8), steps
-
-
-def float_map(entries: NDArray[np.uint8], steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map that bytes and steps stand for."""
-    return entries.view(np.int8).astype(np.float32) * steps[:, None]
-
-
-def nearest_latents(entries: NDArray[np.uint8], steps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The map from rows to the latents that a map in bytes turns into the nearest rows."""
-    used = (steps > 0) & entries.any(axis=1)
-    directions = entries[used].view(np.int8).astype(np.float64)
-    encoder = np.zeros((entries.shape[1], len(entries)))
-    encoder[:, used] = np.linalg.pinv(directions) / steps[used]
-    return encoder
-
-
-def mapped_rows(
-    rows: NDArray[Any], linear_map: _core.LinearMap, threads: int
-) -> NDArray[np.float32]:
-    """Rows of any type times a map, array (count, outputs)."""
-    out = np.empty((len(rows), linear_map.outputs), np.float32)
-    _core.encode_latents(rows, linear_map, None, None, "none", 1.0, None, out, None, threads)
-    return out
-
-
-def map_of(matrix: NDArray[Any]) -> _core.LinearMap:
-    """The native map of rows by a matrix (inputs, outputs)."""
-    return _core.dense_map(np.ascontiguousarray(matrix, np.float32))

@@ -21,7 +21,8 @@ from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
 from emcomp.statistics.row_sums import Matrix, View, pair_sums
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
-from emcomp.transforms.linear import ENCODER, map_of, mapped_rows, stored_map
+from emcomp.transforms.linear import ENCODER
+from emcomp.transforms.maps import map_of, projected_rows, stored_map
 
 _ROUNDS = 2  # of k-means between two rotations
 _GRAMS = 6
@@ -145,12 +146,12 @@ class FittedOptimizedProduct(FittedCodec):
 
     def encode(self, block: Block, out: Tensors, threads: int) -> None:
         """Encode a block: rotated, each part to its nearest codeword."""
-        latents = mapped_rows(block.rows, self._rotation, threads)
+        latents = projected_rows(block.rows, self._rotation, threads)
         self.product.encode(Block(block.first, latents), out, threads)
 
 
 def _rotated(rows: NDArray[Any], rotation: Matrix, threads: int) -> ArraySource:
-    return ArraySource(mapped_rows(rows, map_of(rotation), threads))
+    return ArraySource(projected_rows(rows, map_of(rotation), threads))
 
 
 def _nearest_rotation(rows: NDArray[Any], coded: NDArray[np.float32], engine: Engine) -> Matrix:

@@ -25,11 +25,8 @@ from emcomp.transforms.linear import (
     FittedTransform,
     LatentNarrowing,
     LinearTransform,
-    map_in_bytes,
-    map_of,
-    nearest_latents,
-    stored_map,
 )
+from emcomp.transforms.maps import map_in_bytes, map_of, nearest_latents, stored_map
 from emcomp.transforms.rotation import ROW_SCALES, check_scales
 
 _STEP_BYTES = 4
