@@ -18,7 +18,7 @@ from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 from emcomp.statistics.row_sums import View, gram_matrix
 
 _WIDEST = 8

@@ -24,7 +24,7 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import TRAINABLE, refuse_nonfinite, refuse_outside
+from emcomp.statistics.extremes import TRAINABLE, refuse_nonfinite, refuse_outside
 
 PRESETS: Mapping[str, TrainingSettings] = {
     "published": TrainingSettings(

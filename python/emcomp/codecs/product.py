@@ -17,7 +17,8 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import ArraySource, Block, Source, blocks
-from emcomp.statistics.nonfinite import InUnit, in_unit, refuse_nonfinite, unit_of
+from emcomp.statistics.extremes import refuse_nonfinite
+from emcomp.statistics.units import InUnit, in_unit, unit_of
 
 _PARTS_AT_ONCE = 4  # for each thread, between two chances to report progress or be interrupted
 

@@ -17,7 +17,8 @@ from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
+from emcomp.statistics.extremes import refuse_nonfinite
+from emcomp.statistics.units import in_unit, unit_of
 
 
 @register

@@ -15,7 +15,7 @@ from emcomp._support.validation import check_count
 from emcomp.engine.base import Engine, RowCollector
 from emcomp.errors import InputError
 from emcomp.io.sources.base import ArraySource, Source, as_source, blocks
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 
 
 @dataclass(frozen=True)

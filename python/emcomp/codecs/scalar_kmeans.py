@@ -18,7 +18,7 @@ from emcomp.codecs.grammar import register
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 
 _COARSE = 0.002
 """Bins are too wide where more than this part of the error comes from inside them."""

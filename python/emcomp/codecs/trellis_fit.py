@@ -30,7 +30,7 @@ from emcomp.codecs.trellis_scales import (
 from emcomp.codecs.trellis_tables import Tables, learned_tables, start_tables, stored_tables
 from emcomp.engine.base import Engine, Progress
 from emcomp.io.sources.base import ArraySource, Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 from emcomp.statistics.row_sums import Matrix, Sums, View, column_means
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from emcomp.engine.executors import make_engine
 from emcomp.errors import InputError
 from emcomp.io.reading import words_of
 from emcomp.io.sources.base import Source
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 from emcomp.tables.opening import open_table
 from emcomp.tables.shard_files import is_file_of_table, read_fit, write_words
 from emcomp.tables.shard_index import Index, Shard, read_index, write_index

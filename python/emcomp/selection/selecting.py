@@ -25,7 +25,7 @@ from emcomp.measures.registry import resolve_measures
 from emcomp.selection.result import Candidate, Ranking, Selection, explain
 from emcomp.selection.state import State, fingerprint
 from emcomp.selection.trials import OutputPaths, SelectionProgress, Trials
-from emcomp.statistics.nonfinite import refuse_nonfinite
+from emcomp.statistics.extremes import refuse_nonfinite
 from emcomp.tables.opening import open_table
 from emcomp.vocabulary.given_words import GivenWords
 

@@ -17,7 +17,7 @@ from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Source
 from emcomp.statistics.basis import MAX_PASSES
-from emcomp.statistics.nonfinite import TRAINABLE
+from emcomp.statistics.extremes import TRAINABLE
 from emcomp.transforms.autoencoder_training import Layers, TrainingSettings, train
 from emcomp.transforms.axes import mean_row, singular_axes
 from emcomp.transforms.factorization import InvertedProjection

@@ -27,7 +27,7 @@ from emcomp.codecs.floats import Float
 from emcomp.engine.base import Engine
 from emcomp.errors import InputError
 from emcomp.io.sources.base import Block, Source, block_rows
-from emcomp.statistics.nonfinite import refuse_nonfinite, refuse_outside
+from emcomp.statistics.extremes import refuse_nonfinite, refuse_outside
 from emcomp.transforms.maps import float_map
 
 _LEAST_CONDITION = 1e-6

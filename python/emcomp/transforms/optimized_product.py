@@ -17,8 +17,9 @@ from emcomp.codecs.product import FittedProduct, ProductQuantization
 from emcomp.codecs.row_kmeans import sampled
 from emcomp.engine.base import Engine
 from emcomp.io.sources.base import ArraySource, Block, Source
-from emcomp.statistics.nonfinite import in_unit, refuse_nonfinite, unit_of
+from emcomp.statistics.extremes import refuse_nonfinite
 from emcomp.statistics.row_sums import Matrix, View, pair_sums
+from emcomp.statistics.units import in_unit, unit_of
 from emcomp.transforms.axes import centred_axes, mean_row
 from emcomp.transforms.factorization import check_dtype
 from emcomp.transforms.linear import ENCODER
