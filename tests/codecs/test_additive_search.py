@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from emcomp import _core
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
+from tests.helpers.learned import correlated_table
 
 
 def squared_error(X, codes, codebooks):
@@ -23,7 +18,7 @@ def squared_error(X, codes, codebooks):
 
 def test_least_squares_codebooks_are_those_of_lstsq():
     rng = np.random.default_rng(0)
-    X, codes = table(400, 7), rng.integers(0, 4, (400, 3)).astype(np.uint8)
+    X, codes = correlated_table(400, 7), rng.integers(0, 4, (400, 3)).astype(np.uint8)
     whole, first, second = (_core.AdditiveStatistics(7, 3, 4) for _ in range(3))
     whole.update(X, codes, 3)
     first.update(X[:150], codes[:150], 1)
@@ -40,18 +35,21 @@ def test_least_squares_codebooks_are_those_of_lstsq():
 
 
 def test_codewords_without_rows_stay():
-    X, codes = table(40, 5), np.zeros((40, 2), np.uint8)
+    X, codes = correlated_table(40, 5), np.zeros((40, 2), np.uint8)
     codes[:, 0] = np.arange(40) % 2
     statistics = _core.AdditiveStatistics(5, 2, 4)
     statistics.update(X, codes, 1)
-    before = table(8, 5, seed=1).reshape(2, 4, 5)
+    before = correlated_table(8, 5, seed=1).reshape(2, 4, 5)
     after = statistics.solve(before, 1)
     np.testing.assert_allclose(after[0, 2:], before[0, 2:], rtol=1e-6)
     np.testing.assert_allclose(after[1, 1:], before[1, 1:], rtol=1e-6)
 
 
 def test_search_ends_where_no_single_code_helps():
-    X, codebooks = table(130, 9), 0.5 * table(4 * 8, 9, seed=1).reshape(4, 8, 9)
+    X, codebooks = (
+        correlated_table(130, 9),
+        0.5 * correlated_table(4 * 8, 9, seed=1).reshape(4, 8, 9),
+    )
     search = _core.AdditiveSearch(codebooks, 1)
     codes = np.zeros((130, 4), np.uint8)
     search.pursue(X, codes, 1)
@@ -67,7 +65,10 @@ def test_search_ends_where_no_single_code_helps():
 
 
 def test_restarts_come_near_the_best_codes():
-    X, codebooks = table(60, 6), 0.6 * table(3 * 4, 6, seed=1).reshape(3, 4, 6)
+    X, codebooks = (
+        correlated_table(60, 6),
+        0.6 * correlated_table(3 * 4, 6, seed=1).reshape(3, 4, 6),
+    )
     search = _core.AdditiveSearch(codebooks, 1)
     all_codes = np.array(list(itertools.product(range(4), repeat=3)))
     sums = sum(codebooks[m][all_codes[:, m]] for m in range(3))
@@ -81,7 +82,10 @@ def test_restarts_come_near_the_best_codes():
 
 
 def test_search_depends_on_row_and_seed_alone():
-    X, codebooks = table(300, 16), 0.3 * table(8 * 16, 16, seed=1).reshape(8, 16, 16)
+    X, codebooks = (
+        correlated_table(300, 16),
+        0.3 * correlated_table(8 * 16, 16, seed=1).reshape(8, 16, 16),
+    )
     search = _core.AdditiveSearch(codebooks, 2)
 
     def improved(threads, seed=0, cut=None):

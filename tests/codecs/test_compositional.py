@@ -12,14 +12,9 @@ from emcomp.codecs.compositional_training import train
 from emcomp.engine.base import silent
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import ArraySource
+from tests.helpers.learned import correlated_table
 
 QUICK = "epochs=2,batch=16,refine=2"
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +69,14 @@ def test_bad_settings_are_refused(text, message):
 
 def test_tables_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="fewer codewords"):
-        emcomp.compress(table(10, 4), "dccl:2x16")
+        emcomp.compress(correlated_table(10, 4), "dccl:2x16")
     with pytest.raises(InputError, match="fewer codewords"):
-        emcomp.compress(table(100, 4), "dccl:2x16(sample=8)")
+        emcomp.compress(correlated_table(100, 4), "dccl:2x16(sample=8)")
     with pytest.raises(InputError, match="16384 codewords in all"):
-        emcomp.compress(table(500, 4), "dccl:65x256")
+        emcomp.compress(correlated_table(500, 4), "dccl:65x256")
     with pytest.raises(InputError, match="single codebook"):
-        emcomp.compress(table(10, 4), "dccl:1")
-    X = table(50, 4)
+        emcomp.compress(correlated_table(10, 4), "dccl:1")
+    X = correlated_table(50, 4)
     X[7, 2] = np.nan
     with pytest.raises(InputError, match="row 7, column 2"):
         emcomp.compress(X, "dccl:2x4")
@@ -90,7 +85,7 @@ def test_tables_that_do_not_fit_are_refused():
 def test_divergence_is_reported():
     settings = emcomp.parse_codec("dccl:2x4(preset=published,epochs=1)").settings
     with pytest.raises(InputError, match="diverged in step 1: use a lower learning_rate"):
-        train(np.float32(1e30) * table(100, 8), 2, 4, settings, 0, 1, silent)
+        train(np.float32(1e30) * correlated_table(100, 8), 2, 4, settings, 0, 1, silent)
 
 
 def decode(found, codes, codewords):
@@ -112,7 +107,7 @@ def decode(found, codes, codewords):
     [(1, 1, 2), (7, 3, 2), (8, 5, 8), (63, 2, 32), (65, 3, 128), (257, 2, 256), (64, 9, 4)],
 )
 def test_rows_are_sums_of_codewords(dim, codes, codewords):
-    X = table(300, dim)
+    X = correlated_table(300, dim)
     found = emcomp.compress(X, f"dccl:{codes}x{codewords}({QUICK})", threads=2)
     rows = decode(found, codes, codewords)
     np.testing.assert_array_equal(found.decode(), rows)
@@ -124,7 +119,7 @@ def test_rows_are_sums_of_codewords(dim, codes, codewords):
 
 
 def test_similar_rows_are_those_of_the_decoded_table():
-    X = table(200, 12)
+    X = correlated_table(200, 12)
     found = emcomp.compress(X, f"dccl:6x8({QUICK})")
     rows = decode(found, 6, 8).astype(np.float64)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -142,7 +137,7 @@ def _similar(found, query):
 
 @pytest.mark.parametrize("preset", ["fast", "published"])
 def test_threads_do_not_matter_and_seeds_do(preset):
-    X = table(400, 33)
+    X = correlated_table(400, 33)
     codec = f"dccl:5x8(preset={preset},epochs=2"
     first, *others = (emcomp.compress(X, codec + ")", threads=t) for t in (1, 2, 3))
     for other in others:
@@ -153,7 +148,7 @@ def test_threads_do_not_matter_and_seeds_do(preset):
 
 
 def test_training_learns_without_refinement():
-    centres = table(16, 20)
+    centres = correlated_table(16, 20)
     X = np.repeat(centres, 40, axis=0)
     codec = "dccl:4x4(epochs=60,batch=32,learning_rate=0.003,patience=0,refine=0)"
     found = emcomp.compress(X, codec)
@@ -162,7 +157,7 @@ def test_training_learns_without_refinement():
 
 
 def test_refinement_never_raises_the_error():
-    X = table(600, 24)
+    X = correlated_table(600, 24)
     found = emcomp.compress(X, "dccl:6x8(epochs=3,refine=6)")
     errors = found.info["refined_squared_error"]
     assert len(errors) == 6
@@ -174,13 +169,13 @@ def test_refinement_never_raises_the_error():
 
 
 def test_patience_ends_training():
-    found = emcomp.compress(table(80, 6), "dccl:2x2(epochs=5000,patience=2,refine=0)")
+    found = emcomp.compress(correlated_table(80, 6), "dccl:2x2(epochs=5000,patience=2,refine=0)")
     assert found.info["epochs"] < 5000
     assert found.info["epochs"] == found.info["best_epoch"] + 2
 
 
 def test_a_sample_teaches_all_rows():
-    X = table(2000, 16)
+    X = correlated_table(2000, 16)
     found = emcomp.compress(X, f"dccl:8x8(sample=1000,{QUICK})")
     errors = ((found.decode() - X) ** 2).sum(axis=1) / (X**2).sum(axis=1)
     assert np.median(errors) < 0.45
@@ -192,7 +187,7 @@ def test_a_sample_teaches_all_rows():
     [
         np.zeros((40, 5), np.float32),
         np.full((40, 5), 3.0, np.float32),
-        np.repeat(table(2, 5), 20, axis=0),
+        np.repeat(correlated_table(2, 5), 20, axis=0),
     ],
     ids=["zeros", "constant", "duplicates"],
 )
@@ -203,7 +198,7 @@ def test_degenerate_tables_come_back(X):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
 def test_other_types_and_strides_give_the_same(dtype):
-    X = table(100, 10).astype(np.float16)
+    X = correlated_table(100, 10).astype(np.float16)
     expected = emcomp.compress(X.astype(np.float32), f"dccl:3x8({QUICK})")
     wide = np.zeros((100, 20), dtype)
     wide[:, ::2] = X
@@ -212,7 +207,7 @@ def test_other_types_and_strides_give_the_same(dtype):
 
 
 def test_saved_tables_open(tmp_path):
-    X = table(300, 20)
+    X = correlated_table(300, 20)
     found = emcomp.compress(X, f"dccl:1({QUICK})")
     found.save(tmp_path / "table.emcomp")
     opened = emcomp.open(tmp_path / "table.emcomp")
@@ -240,7 +235,7 @@ def test_tensors_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("phase", ["train", "refine", "encode"])
 def test_interruption_leaves_everything_usable(phase):
-    X = table(200, 8)
+    X = correlated_table(200, 8)
     calls = []
 
     def stop(current, done, total):
@@ -257,7 +252,7 @@ def test_interruption_leaves_everything_usable(phase):
 
 def test_published_settings_train_on_the_rows_as_they_are():
     """Other settings do not depend on the table's scale."""
-    X = table(300, 10)
+    X = correlated_table(300, 10)
     for preset, same in (("fast", True), ("published", False)):
         codec = f"dccl:3x8(preset={preset},epochs=3,refine=0)"
         plain, scaled = (emcomp.compress(c * X, codec).tensors for c in (1, 64))

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from emcomp import _core
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
+from tests.helpers.learned import correlated_table
+from tests.helpers.reference import philox
 
 
 def random_parameters(dim, codes, codewords, rng):
@@ -82,22 +78,11 @@ def test_gradient_does_not_depend_on_threads():
             np.testing.assert_array_equal(a, b)
 
 
-def philox(counter, key):
-    """Philox 4x32-10, from its definition."""
-    mask = 2**32 - 1
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & mask, (a >> 32) ^ c[3] ^ k[1], a & mask]
-        k = [(k[0] + 0x9E3779B9) & mask, (k[1] + 0xBB67AE85) & mask]
-    return c
-
-
 @pytest.mark.parametrize("clip_norm", [0.0, 0.001])
 def test_steps_are_those_of_adam(clip_norm):
     """Batches of all rows: the order does not matter to the gradient, and noise goes by place."""
     dim, codes, codewords, rows, seed = 6, 3, 4, 8, 5
-    X = table(rows, dim)
+    X = correlated_table(rows, dim)
     trainer = _core.CompositionalTrainer(X, codes, codewords, rows, 1e-2, clip_norm, False, seed)
     values = [p.astype(np.float64) for p in trainer.parameters]
     assert all(np.abs(p).max() <= 0.01 for p in values)
@@ -142,7 +127,7 @@ def test_steps_are_those_of_adam(clip_norm):
 
 
 def test_steps_in_one_call_or_many_are_the_same():
-    X = table(50, 7)
+    X = correlated_table(50, 7)
     whole, parts = (_core.CompositionalTrainer(X, 2, 4, 16, 1e-2, 0.0, False, 1) for _ in range(2))
     whole.train(7, 1)
     for steps in (1, 4, 2):
@@ -153,7 +138,7 @@ def test_steps_in_one_call_or_many_are_the_same():
 
 
 def test_the_best_parameters_come_back():
-    trainer = _core.CompositionalTrainer(table(100, 5), 2, 4, 10, 1e-2, 0.0, True, 0)
+    trainer = _core.CompositionalTrainer(correlated_table(100, 5), 2, 4, 10, 1e-2, 0.0, True, 0)
     trainer.train(20, 1)
     trainer.keep()
     kept, loss = trainer.parameters, trainer.validation_loss(1)
@@ -166,7 +151,7 @@ def test_the_best_parameters_come_back():
 
 
 def test_the_encoder_takes_the_largest_logit():
-    X = table(700, 9).astype(np.float16)
+    X = correlated_table(700, 9).astype(np.float16)
     trainer = _core.CompositionalTrainer(X, 5, 8, 32, 1e-2, 0.0, True, 0)
     trainer.train(60, 1)
     W1, b1, W2, b2, _ = (p.astype(np.float64) for p in trainer.parameters)

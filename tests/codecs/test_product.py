@@ -13,25 +13,12 @@ from emcomp.codecs.product import ProductQuantization
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
 from emcomp.io.sources.base import Block, as_source
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
+from tests.helpers.learned import compressed, correlated_table, rows_of, unpack
 
 
 def columns(dim, parts):
     """Columns of each part: as even as can be, the longer ones first."""
     return np.array_split(np.arange(dim), parts)
-
-
-def unpack(packed, parts, bits):
-    """Codes from the bytes of rows, bit by bit."""
-    stream = np.unpackbits(packed, axis=1, bitorder="little")
-    assert not stream[:, parts * bits :].any()
-    groups = stream[:, : parts * bits].reshape(len(packed), parts, bits)
-    return (groups.astype(np.int64) << np.arange(bits)).sum(axis=2)
 
 
 def nearest(X, codebook, parts):
@@ -57,19 +44,6 @@ def encode(X, codebook, parts, bits, threads=1):
     codes = np.empty((len(X), (parts * bits + 7) // 8), np.uint8)
     _core.encode_product(X, 0, parts, bits, codebook, codes, threads)
     return codes
-
-
-def compressed(X, codec, threads=1):
-    fitted = codec.fit(as_source(X), Engine(threads))
-    codes = np.empty((len(X), codec.row_bytes), np.uint8)
-    fitted.encode(Block(0, X), {"codes": codes}, threads)
-    return {"codes": codes, **fitted.shared_tensors}
-
-
-def rows_of(codec, tensors, shape):
-    out = np.empty(shape, np.float32)
-    codec.reader(shape, tensors).read(0, out, 2)
-    return out
 
 
 @pytest.mark.parametrize("bits", range(1, 13))
@@ -121,7 +95,7 @@ def test_any_codes_come_back(data):
 
 @pytest.mark.parametrize("spec", ["pq:5x3", "pq:13x5", "pq:1x8", "pq:40x1"])
 def test_bags_and_similar_rows(spec):
-    X = table(300, 40)
+    X = correlated_table(300, 40)
     codec = parse_codec(spec)
     tensors = compressed(X, codec)
     Y = rows_of(codec, tensors, X.shape)
@@ -150,7 +124,7 @@ def test_bags_and_similar_rows(spec):
 
 
 def test_training_learns_each_part():
-    X = table(3000, 20)
+    X = correlated_table(3000, 20)
     errors = []
     for bits in (1, 3, 5, 7):
         codec = ProductQuantization(4, bits)
@@ -163,7 +137,7 @@ def test_training_learns_each_part():
 
 
 def test_codewords_are_means_of_their_rows():
-    X = table(500, 6)
+    X = correlated_table(500, 6)
     codec = ProductQuantization(2, 3, iterations=200)
     tensors = compressed(X, codec)
     codes = unpack(tensors["codes"], 2, 3)
@@ -174,7 +148,7 @@ def test_codewords_are_means_of_their_rows():
 
 
 def test_same_bytes_for_any_threads():
-    X = table(1500, 37)
+    X = correlated_table(1500, 37)
     codec = ProductQuantization(5, 6)
     expected = compressed(X, codec)
     for threads in (2, 3):
@@ -190,7 +164,7 @@ def test_same_bytes_for_any_threads():
 
 
 def test_other_layouts_give_the_same():
-    X = table(400, 21).astype(np.float16).astype(np.float32)
+    X = correlated_table(400, 21).astype(np.float16).astype(np.float32)
     codec = ProductQuantization(4, 4)
     expected = compressed(X, codec)
     for Y in (X.astype(np.float16), X.astype(">f8"), np.asfortranarray(X), X[::-1].copy()[::-1]):
@@ -200,7 +174,7 @@ def test_other_layouts_give_the_same():
 
 
 def test_sample_of_the_rows():
-    X = table(2000, 12)
+    X = correlated_table(2000, 12)
     small = compressed(X, ProductQuantization(3, 4, sample=100))
     full = compressed(X, ProductQuantization(3, 4))
     assert (small["codebook"] != full["codebook"]).any()
@@ -221,7 +195,7 @@ def test_nbytes_is_what_is_kept():
         ((64, 7), ProductQuantization(7, 6)),
     ):
         assert codec.nbytes(shape) == sum(
-            t.nbytes for t in compressed(table(*shape), codec).values()
+            t.nbytes for t in compressed(correlated_table(*shape), codec).values()
         )
 
 
@@ -241,7 +215,7 @@ def test_what_cannot_be_compressed():
         ProductQuantization(2, 8).check((255, 10))
     with pytest.raises(InputError, match="from 100 rows"):
         ProductQuantization(2, 8, sample=100).check((1000, 10))
-    X = table(50, 4)
+    X = correlated_table(50, 4)
     X[49, 3] = np.nan
     with pytest.raises(InputError, match="row 49, column 3"):
         ProductQuantization(2, 2).fit(as_source(X), Engine(1))
@@ -250,7 +224,7 @@ def test_what_cannot_be_compressed():
 
 
 def test_tensors_that_do_not_fit():
-    X = table(60, 6)
+    X = correlated_table(60, 6)
     codec = ProductQuantization(3, 4)
     tensors = compressed(X, codec)
     for name, bad in (
@@ -286,7 +260,7 @@ def plain_sums(X, codebook, parts):
 @pytest.mark.parametrize(("dim", "parts"), [(1, 1), (9, 4), (65, 7), (150, 2)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_sums_of_a_round(dim, parts, threads):
-    X, codebook = table(700, dim), table(8, dim, 1)
+    X, codebook = correlated_table(700, dim), correlated_table(8, dim, 1)
     sums = _core.ProductSums(codebook, parts, 3)
     sums.update(X.astype(np.float64)[:300], 0, threads)
     sums.update(X[300:], 300, threads)
@@ -302,7 +276,7 @@ def test_sums_of_a_round(dim, parts, threads):
 
 
 def test_sums_of_blocks_merge_to_the_same_bits():
-    X, codebook = table(5000, 37), table(32, 37, 1)
+    X, codebook = correlated_table(5000, 37), correlated_table(32, 37, 1)
     edges = (0, 256, 1280, 3333, 5000)
     whole = _core.ProductSums(codebook, 5, 5)
     merged = _core.ProductSums(codebook, 5, 5)

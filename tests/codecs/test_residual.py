@@ -8,21 +8,8 @@ from emcomp.codecs.base import parse_codec
 from emcomp.codecs.residual import ResidualQuantization
 from emcomp.engine.base import Engine
 from emcomp.errors import FormatError, InputError
-from emcomp.io.sources.base import Block, as_source
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
-
-
-def unpack(packed, stages, bits):
-    """Codes from the bytes of rows, bit by bit."""
-    stream = np.unpackbits(packed, axis=1, bitorder="little")
-    assert not stream[:, stages * bits :].any()
-    groups = stream[:, : stages * bits].reshape(len(packed), stages, bits)
-    return (groups.astype(np.int64) << np.arange(bits)).sum(axis=2)
+from emcomp.io.sources.base import as_source
+from tests.helpers.learned import compressed, correlated_table, rows_of, unpack
 
 
 def decoded(codes, codebooks):
@@ -50,19 +37,6 @@ def encode(X, codebooks, bits, beam, threads=1):
     codes = np.empty((len(X), (stages * bits + 7) // 8), np.uint8)
     _core.ResidualEncoder(codebooks, bits, beam, threads).encode(X, 0, codes, threads)
     return codes
-
-
-def compressed(X, codec, threads=1):
-    fitted = codec.fit(as_source(X), Engine(threads))
-    codes = np.empty((len(X), codec.row_bytes), np.uint8)
-    fitted.encode(Block(0, X), {"codes": codes}, threads)
-    return {"codes": codes, **fitted.shared_tensors}
-
-
-def rows_of(codec, tensors, shape):
-    out = np.empty(shape, np.float32)
-    codec.reader(shape, tensors).read(0, out, 2)
-    return out
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5, 40])
@@ -110,7 +84,7 @@ def test_rows_are_sums_of_codewords(dim, stages, bits):
 
 
 def test_each_stage_and_a_wider_beam_lower_the_error():
-    X = table(3000, 24)
+    X = correlated_table(3000, 24)
 
     def error(codec):
         return ((X - rows_of(codec, compressed(X, codec), X.shape)) ** 2).sum() / (X**2).sum()
@@ -124,7 +98,7 @@ def test_each_stage_and_a_wider_beam_lower_the_error():
 def test_first_codebook_is_k_means():
     from emcomp.codecs.row_kmeans import kmeans
 
-    X = table(1000, 8)
+    X = correlated_table(1000, 8)
     tensors = compressed(X, ResidualQuantization(2, 4, iterations=50, refine=0))
     assert kmeans(X, 16, iterations=50).inertia == pytest.approx(
         (((X[:, None] - tensors["codebooks"][0]) ** 2).sum(axis=2)).min(axis=1).sum(), rel=1e-3
@@ -132,7 +106,7 @@ def test_first_codebook_is_k_means():
 
 
 def test_same_bytes_for_any_threads():
-    X = table(1500, 37)
+    X = correlated_table(1500, 37)
     codec = ResidualQuantization(3, 5)
     expected = compressed(X, codec)
     for threads in (2, 3):
@@ -151,7 +125,7 @@ def test_nbytes_and_strings():
     codec = ResidualQuantization(3, 5, beam=2)
     assert str(codec) == "rq:3x5(beam=2)"
     assert parse_codec(str(codec)) == codec
-    tensors = compressed(table(300, 10), codec)
+    tensors = compressed(correlated_table(300, 10), codec)
     assert codec.nbytes((300, 10)) == sum(t.nbytes for t in tensors.values())
     for bad in ("rq:0x4", "rq:2x13", "rq:2x4(beam=0)", "rq:2x4(iterations=0)"):
         with pytest.raises(InputError):
@@ -161,7 +135,7 @@ def test_nbytes_and_strings():
 def test_what_cannot_be_compressed():
     with pytest.raises(InputError, match="256 codewords cannot be learned from 255 rows"):
         ResidualQuantization(2, 8).check((255, 10))
-    X = table(50, 4)
+    X = correlated_table(50, 4)
     X[49, 3] = np.inf
     with pytest.raises(InputError, match="row 49, column 3"):
         ResidualQuantization(2, 2).fit(as_source(X), Engine(1))
@@ -170,7 +144,7 @@ def test_what_cannot_be_compressed():
 
 
 def test_tensors_that_do_not_fit():
-    X = table(60, 6)
+    X = correlated_table(60, 6)
     codec = ResidualQuantization(3, 4)
     tensors = compressed(X, codec)
     for name, bad in (
@@ -185,7 +159,7 @@ def test_tensors_that_do_not_fit():
 
 
 def test_refining_lowers_the_error_and_keeps_the_best():
-    X = table(2000, 24)
+    X = correlated_table(2000, 24)
     errors = []
     for refine in (0, 1, 4):
         codec = ResidualQuantization(6, 4, refine=refine)

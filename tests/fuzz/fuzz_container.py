@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +182,9 @@ def run(seed: int, count: int) -> Counter[str]:
     return outcomes
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Feed mutated emcomp files to the reader.")
+def main(run: Callable[[int, int], Counter[str]], description: str) -> None:
+    """Feed as many inputs as the command line says, and print what became of them."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10_000)
     arguments = parser.parse_args()
@@ -192,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(run, "Feed mutated emcomp files to the reader.")

@@ -9,11 +9,9 @@ mutations reach what lies behind them.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_container import NUMBERS, WORDS, mutate, with_right_checksums
+from fuzz_container import NUMBERS, WORDS, main, mutate, with_right_checksums
 
 import emcomp
 from emcomp.errors import EmcompError, FormatError
@@ -157,15 +155,5 @@ def run(seed: int, count: int) -> Counter[str]:
     return outcomes
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description="Feed mutated folders of shards to the reader.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=10_000)
-    arguments = parser.parse_args()
-    for outcome, number in sorted(run(arguments.seed, arguments.count).items()):
-        sys.stdout.write(f"{number:9d} {outcome}\n")
-
-
 if __name__ == "__main__":
-    main()
+    main(run, "Feed mutated folders of shards to the reader.")

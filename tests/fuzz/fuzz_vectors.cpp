@@ -90,6 +90,11 @@ std::string fasttext_file(bool pruned) {
 
 std::int64_t accepted = 0;
 
+base::MatrixView view_of(const std::vector<float>& values, std::int64_t rows, std::int64_t dim) {
+  const auto* first = reinterpret_cast<const std::byte*>(values.data());
+  return {first, rows, dim, dim * 4, 4, base::DType::kFloat32, false};
+}
+
 void read_as_text(std::span<const char> file, std::int64_t dim) {
   const std::int64_t rows = vectors::count_lines(file, 1);
   std::vector<float> values(static_cast<std::size_t>(rows * dim));
@@ -98,14 +103,7 @@ void read_as_text(std::span<const char> file, std::int64_t dim) {
   words::first_occurrences(words.list());
   // What was read can be written and reads the same.
   vectors::check_words(words.list(), true);
-  const base::MatrixView matrix{reinterpret_cast<const std::byte*>(values.data()),
-                                rows,
-                                dim,
-                                dim * 4,
-                                4,
-                                base::DType::kFloat32,
-                                false};
-  const std::string text = vectors::format_lines(matrix, words.list(), 1);
+  const std::string text = vectors::format_lines(view_of(values, rows, dim), words.list(), 1);
   std::vector<float> again(values.size());
   const words::WordBuffer words_again = vectors::parse_lines(text, 1, {again.data(), rows, dim}, 1);
   if (words_again.bytes != words.bytes || words_again.offsets != words.offsets) std::abort();
@@ -140,14 +138,7 @@ void read_as_binary(std::span<const char> file, std::int64_t dim, std::int64_t r
   }
   // Written with newlines, what was read is read again, unless a word cannot be written.
   vectors::check_words(words.list(), false);
-  const base::MatrixView matrix{reinterpret_cast<const std::byte*>(values.data()),
-                                rows,
-                                dim,
-                                dim * 4,
-                                4,
-                                base::DType::kFloat32,
-                                false};
-  const std::string text = vectors::format_binary(matrix, words.list(), 1);
+  const std::string text = vectors::format_binary(view_of(values, rows, dim), words.list(), 1);
   const vectors::BinaryPart again{text, 0, 0, true};
   if (!vectors::has_newlines(again, dim, rows)) std::abort();
   const vectors::BinaryRows same = vectors::find_binary_rows(again, {dim, true}, rows);

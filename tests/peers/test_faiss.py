@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import emcomp
+from tests.helpers.learned import correlated_table
 
 faiss = pytest.importorskip("faiss")
 
@@ -16,12 +17,6 @@ def one_thread():
     faiss.omp_set_num_threads(1)
     yield
     faiss.omp_set_num_threads(before)
-
-
-def correlated(rows, dim):
-    rng = np.random.default_rng(0)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
 
 
 def power_law(rows, dim):
@@ -40,7 +35,7 @@ def their_error(X, quantizer):
 
 
 def test_product_quantization():
-    X = correlated(4000, 24)
+    X = correlated_table(4000, 24)
     assert our_error(X, "pq:6x6") <= 1.01 * their_error(X, faiss.ProductQuantizer(24, 6, 6))
 
 
@@ -53,7 +48,7 @@ def test_optimized_product_quantization():
 
 
 def test_residual_quantization():
-    X = correlated(3000, 24)
+    X = correlated_table(3000, 24)
     theirs = faiss.ResidualQuantizer(24, 6, 5)
     theirs.max_beam_size = 5
     assert our_error(X, "rq:6x5(beam=5)") <= 1.02 * their_error(X, theirs)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from emcomp import _core
+from tests.helpers.learned import correlated_table
+from tests.helpers.reference import philox
 
 OBJECTIVES = {
     "published": (0.1995, 0.0, 0.0025, 1.0),
@@ -14,12 +16,6 @@ OBJECTIVES = {
     "power": (0.0, 0.0, 0.3, 0.55),
     "all": (0.5, 0.2, 0.3, 0.8),
 }
-
-
-def table(rows, dim, seed=0):
-    rng = np.random.default_rng(seed)
-    mixing = rng.standard_normal((dim, dim)) / np.sqrt(dim)
-    return (rng.standard_normal((rows, dim)) @ mixing).astype(np.float32)
 
 
 def random_parameters(dim, latents, rng):
@@ -132,21 +128,10 @@ def test_gradient_does_not_depend_on_threads():
             np.testing.assert_array_equal(a, b)
 
 
-def philox(counter, key):
-    """Philox 4x32-10, from its definition."""
-    mask = 2**32 - 1
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & mask, (a >> 32) ^ c[3] ^ k[1], a & mask]
-        k = [(k[0] + 0x9E3779B9) & mask, (k[1] + 0xBB67AE85) & mask]
-    return c
-
-
 @pytest.mark.parametrize("batch", [4, 10])
 def test_steps_are_those_of_adam_on_shuffled_rows(batch):
     rows, dim, latents, seed = 10, 6, 3, 5
-    X = table(rows, dim)
+    X = correlated_table(rows, dim)
     trainer = _core.AutoencoderTrainer(X, latents, False, batch, seed)
     assert trainer.steps_per_epoch == -(-rows // batch)
     settings = OBJECTIVES["published"]
@@ -183,7 +168,7 @@ def test_steps_are_those_of_adam_on_shuffled_rows(batch):
 
 
 def test_steps_in_one_call_or_many_are_the_same():
-    X = table(50, 7)
+    X = correlated_table(50, 7)
     whole, parts = (_core.AutoencoderTrainer(X, 3, True, 16, 1) for _ in range(2))
     objective = _core.AutoencoderObjective(*OBJECTIVES["all"])
     whole.train(7, objective, 1e-2, 1)
@@ -195,7 +180,7 @@ def test_steps_in_one_call_or_many_are_the_same():
 
 
 def test_parameters_can_be_set():
-    trainer = _core.AutoencoderTrainer(table(20, 5), 2, False, 8, 0)
+    trainer = _core.AutoencoderTrainer(correlated_table(20, 5), 2, False, 8, 0)
     parameters = random_parameters(5, 2, np.random.default_rng(0))
     trainer.parameters = parameters
     for a, b in zip(parameters, trainer.parameters, strict=True):

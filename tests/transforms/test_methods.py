@@ -18,6 +18,7 @@ from emcomp.io.sources.base import as_source
 from emcomp.measures import eos
 from emcomp.transforms import Direction, Svd
 from emcomp.transforms.direction import best_projection
+from tests.helpers import reference
 
 
 def table(rows: int = 500, dim: int = 24, decay: float = 0.7) -> NDArray[np.float32]:
@@ -71,7 +72,7 @@ def test_rotations_are_as_the_format_says_on_every_instruction_set(level: str, d
     core = importlib.import_module(f"emcomp._core_{level}")
     size = 1 << (dim.bit_length() - 1)
     rounds = 2 if size == dim else 4
-    numbers = [philox((i, 0, 0, 0x726F7461), 5) for i in range(rounds * size)]
+    numbers = [reference.philox((i, 0, 0, 0x726F7461), (5, 0))[0] for i in range(rounds * size)]
     signs = np.where([n & 1 for n in numbers], -1, 1) / np.float32(math.sqrt(size))
     rows = rng.standard_normal((3, dim)).astype(np.float32)
     expected = rows.astype(float)
@@ -84,23 +85,6 @@ def test_rotations_are_as_the_format_says_on_every_instruction_set(level: str, d
     rotated = core.rotation(dim, 5, False).apply(rows)
     np.testing.assert_allclose(rotated, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(rotated, _core.rotation(dim, 5, False).apply(rows))
-
-
-def philox(counter: tuple[int, int, int, int], seed: int) -> int:
-    """The first number of Philox 4x32-10."""
-    mask = 0xFFFFFFFF
-    a, b, c, d = counter
-    first_key, second_key = seed & mask, seed >> 32
-    for _ in range(10):
-        first, second = 0xD2511F53 * a, 0xCD9E8D57 * c
-        a, b, c, d = (
-            (second >> 32) ^ b ^ first_key,
-            second & mask,
-            (first >> 32) ^ d ^ second_key,
-            first & mask,
-        )
-        first_key, second_key = (first_key + 0x9E3779B9) & mask, (second_key + 0xBB67AE85) & mask
-    return a
 
 
 # Factorizations
